@@ -1,0 +1,10 @@
+"""`python -m pdeops ...`."""
+
+from __future__ import annotations
+
+import sys
+
+from pdeops.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

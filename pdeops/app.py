@@ -1,0 +1,235 @@
+"""`train` and `generate`: a configuration composed by Hydra, built, and run."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pdeops.errors import InputError
+from pdeops.overrides import checked, explain, shipped
+
+Job = Callable[[dict[str, Any]], Any]
+OmegaConf.register_new_resolver("uid", lambda: secrets.token_hex(2), use_cache=True)
+
+
+SCRIPTS = {"train": "train.py", "generate": "data/generate.py"}
+
+
+def main(job: str, arguments: Sequence[str]) -> int:
+    """Run `train` or `generate` with Hydra's command line; the exit status."""
+    # Lightning starts further processes by running argv[0] with the same arguments
+    sys.argv = [str(shipped(SCRIPTS[job])), *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through: they are reported here
+    run: Job = {"train": train, "generate": generate}[job]
+    entry = hydra.main(config_path=str(shipped("conf")), config_name="train", version_base="1.3")
+    return reported(lambda: entry(functools.partial(_job, run))(), arguments)
+
+
+def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
+    """Call; a user's error becomes one message on standard error and status 2, without a traceback."""
+    try:
+        call()
+    except InputError as error:
+        return _complain(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__  # type: ignore[assignment]
+            if isinstance(cause, InputError):
+                return _complain(str(cause))
+        return _complain(explain(error, arguments))
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    return 0
+
+
+def _complain(message: str, status: int = 2) -> int:
+    print(f"pdeops: {message}", file=sys.stderr)
+    return status
+
+
+def _job(run: Job, config: DictConfig) -> Any:
+    plain = checked(config)
+    _refuse_multirun_on_devices(plain)
+    return run(plain)
+
+
+def _refuse_multirun_on_devices(config: dict[str, Any]) -> None:
+    devices = config["trainer"].get("devices", 1)
+    if HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN" and devices not in (1, "auto", [0]):
+        raise InputError(
+            f"-m with trainer.devices={devices}: several runs, each on several devices, do not fit into one process "
+            "tree. Start one run per command, or use one device per run."
+        )
+
+
+def generate(config: dict[str, Any]) -> Path:
+    """Make the data file of a configuration; print where it is."""
+    path = hydra.utils.instantiate(config["data"], problem=_problem(config), _convert_="all").prepare()
+    print(path)
+    return path
+
+
+def train(config: dict[str, Any]) -> float | None:
+    """Train, test, and leave a surrogate, figures and metrics in the run's directory; the validation error."""
+    import lightning as L
+    import torch
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    _quiet()
+    out = Path(HydraConfig.get().runtime.output_dir)
+    L.seed_everything(config["seed"], verbose=False)
+    data = hydra.utils.instantiate(config["data"], problem=_problem(config), _convert_="all")
+    data.open()
+    surrogate = _surrogate(config, data)
+    task = hydra.utils.instantiate(
+        config["task"],
+        surrogate,
+        hydra.utils.instantiate(config["loss"], _convert_="all")(data.window),
+        optimizer=hydra.utils.instantiate(config["optimizer"], _convert_="all"),
+        scheduler=hydra.utils.instantiate(config["scheduler"], _convert_="all"),
+        seed=config["seed"],
+        settings=config,
+        _convert_="all",
+    )
+    try:
+        trainer = hydra.utils.instantiate(
+            config["trainer"],
+            callbacks=_values(config["callbacks"]),
+            logger=_values(config["logger"]) or False,
+            default_root_dir=str(out),
+            _convert_="all",
+        )
+    except (MisconfigurationException, HydraException) as error:
+        raise InputError(f"trainer: {error.__cause__ or error}") from error
+    say = print if trainer.is_global_zero else lambda *_: None
+    parameters = sum(p.numel() * (2 if p.is_complex() else 1) for p in surrogate.parameters())
+    say(f"{type(surrogate.model).__name__} with {parameters:,} parameters on {data.file_path}; run in {out}")
+
+    if config["train"]:
+        if config["ckpt_path"]:
+            _check_resumable(config["ckpt_path"], surrogate)
+        trainer.fit(task, data, ckpt_path=config["ckpt_path"], weights_only=True)
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            task.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    elif config["ckpt_path"]:
+        _check_resumable(config["ckpt_path"], surrogate)
+        task.load_state_dict(torch.load(config["ckpt_path"], map_location="cpu", weights_only=True)["state_dict"])
+    best_error = trainer.callback_metrics.get("val/relative_l2")
+    if config["test"]:
+        trainer.test(task, data, verbose=False)
+    if trainer.is_global_zero:
+        _leave_results(out, task, data)
+    return None if best_error is None else float(best_error)
+
+
+def _problem(config: dict[str, Any]) -> Any:
+    return hydra.utils.instantiate(config["problem"], _convert_="all")
+
+
+def _surrogate(config: dict[str, Any], data: Any) -> Any:
+    """A new surrogate of the configured model, or a saved one (`init_from`) put onto this data."""
+    from pdeops.nn.normalizer import Normalizer
+    from pdeops.surrogate import Surrogate, load
+
+    window = data.window
+    sizes = (window.in_channels, window.out_channels, window.grid_in, window.grid_out)
+    if config["init_from"] is None:
+        mean_in, std_in, mean_out, std_out = data.channel_stats()
+        model = hydra.utils.instantiate(config["model"], *sizes, _convert_="all")
+        return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
+    saved = load(config["init_from"])
+    theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
+    if theirs != ours:
+        raise InputError(
+            f"init_from={config['init_from']}: that surrogate maps {list(theirs[0])} to {list(theirs[1])}; "
+            f"this data has {list(ours[0])} to {list(ours[1])}"
+        )
+    from pdeops.config import from_config, to_config
+
+    description = to_config(saved.model) | {"grid_in": to_config(sizes[2]), "grid_out": to_config(sizes[3])}
+    model = from_config(description)
+    model.load_state_dict(saved.model.state_dict())
+    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem)
+
+
+def _check_resumable(path: str, surrogate: Any) -> None:
+    """The checkpoint must be one of ours, of the same model."""
+    from pdeops.config import differences
+    from pdeops.surrogate import read_checkpoint
+
+    changed = differences(surrogate.describe()["model"], read_checkpoint(path)["surrogate"]["model"])
+    if changed:
+        key, mine, theirs = changed[0]
+        raise InputError(f"ckpt_path={path} is of another model: {key} is {theirs!r} there and {mine!r} here")
+
+
+def _leave_results(out: Path, task: Any, data: Any) -> None:
+    """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
+    from pdeops.report.figures import training_curve
+    from pdeops.report.tables import metric_table
+
+    task.surrogate.save(out / "surrogate")
+    if task.results:
+        (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
+        print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
+        _draw(out, task.surrogate, data)
+    log = out / "csv" / "metrics.csv"
+    if log.exists():
+        training_curve(log, out / "figures" / "training.png")
+    print(f"surrogate, metrics and figures: {out}\nload it with: pdeops.load({str(out / 'surrogate')!r})")
+
+
+def _draw(out: Path, surrogate: Any, data: Any) -> None:
+    """Truth, prediction and error of the first test sample: a few frames of its rollout, or its fields."""
+    import torch
+
+    from pdeops.report.figures import compare
+
+    loaders = data.test_dataloader()
+    batch = next(iter(loaders[-1]))
+    a, v = batch.a[:1].cpu(), batch.u[:1].cpu()
+    surrogate = surrogate.cpu()
+    window, space = surrogate.window, surrogate.window.bound.space
+    if window.stacked:
+        u, names = surrogate.rollout(a, v.shape[2]), window.targets
+        picks = sorted({int(i) for i in torch.linspace(0, v.shape[2] - 1, 4)})
+        columns = [f"{names[0]}, t = {window.time_step * (i + 1):g}" for i in picks]
+        u, v = u[0, 0, picks], v[0, 0, picks]
+    elif window.evolves:
+        u = surrogate.predict(a)
+        times = window.grid_out[0].points().tolist()
+        picks = sorted({int(i) for i in torch.linspace(0, len(times) - 1, 4)})
+        columns = [f"{window.targets[0]}, t = {times[i]:g}" for i in picks]
+        u, v = u[0, 0, picks], v[0, 0, picks]
+    else:
+        u, columns = surrogate.predict(a)[0], list(window.targets)
+        v = v[0]
+    compare(v, u, space, out / "figures" / "test.png", columns=columns, title="first test sample")
+
+
+def _values(node: dict[str, Any] | None) -> list[Any]:
+    return [hydra.utils.instantiate(v, _convert_="all") for v in (node or {}).values() if v is not None]
+
+
+def _quiet() -> None:
+    """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in (".*does not have many workers.*", ".*The number of training batches.*", ".*Checkpoint directory.*"):
+        warnings.filterwarnings("ignore", text)

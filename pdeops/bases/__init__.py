@@ -1,0 +1,1 @@
+"""Bases: to and from coefficients, derivatives, products without aliasing."""

@@ -1,0 +1,126 @@
+"""Fourier series on periodic axes.
+
+Coefficients are those of the function, independent of the number of nodes (`norm="forward"`):
+u(x) = sum_k c_k exp(i kappa_k x), kappa_k = 2 pi k / length. Real fields keep the half spectrum k >= 0 of
+their last axis. On an even lattice the Nyquist mode stands for +n/2 and -n/2 together; derivatives of odd
+order and products drop it, resampling splits it evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+
+
+def wavenumbers(axis: Axis, *, half: bool = False) -> Tensor:
+    """kappa_k = 2 pi k / length in FFT order, float64: (n,), or (n // 2 + 1,) for `half` (k >= 0)."""
+    freq = torch.fft.rfftfreq if half else torch.fft.fftfreq
+    return 2 * pi / axis.length * freq(axis.n, 1 / axis.n, dtype=torch.float64)
+
+
+def half_spectrum_weights(n: int) -> Tensor:
+    """How often each of the n // 2 + 1 half-spectrum modes counts in Parseval's sum: 1, 2, ..., 2 (and 1
+    for the Nyquist mode of an even n)."""
+    w = torch.full((n // 2 + 1,), 2.0, dtype=torch.float64)
+    w[0] = 1
+    if n % 2 == 0:
+        w[-1] = 1
+    return w
+
+
+def resample(u: Tensor, shape: Sequence[int]) -> Tensor:
+    """Trigonometric interpolation of a real field's last `len(shape)` axes to `shape` nodes per period.
+
+    Refining evaluates the interpolant at the new nodes; coarsening evaluates the part with |k| <= n / 2.
+    Exact for every function that both lattices resolve.
+    """
+    for dim, n_out in zip(range(-len(shape), 0), shape, strict=True):
+        n_in = u.shape[dim]
+        if n_out == n_in:
+            continue
+        c = torch.fft.rfft(u, dim=dim, norm="forward")
+        if n_out > n_in and n_in % 2 == 0:
+            c = _scale_mode(c, n_in // 2, 0.5, dim)  # the Nyquist mode splits into its two halves ...
+        elif n_out < n_in and n_out % 2 == 0:
+            c = _scale_mode(c, n_out // 2, 2.0, dim)  # ... and two such halves fold into one
+        u = torch.fft.irfft(c, n=n_out, dim=dim, norm="forward")
+    return u
+
+
+def _scale_mode(c: Tensor, k: int, factor: float, dim: int) -> Tensor:
+    scale = torch.ones(c.shape[dim], dtype=c.real.dtype, device=c.device)
+    scale[k] = factor
+    return c * scale.view(-1, *(1,) * (-dim - 1))
+
+
+def derivative(u: Tensor, axis: Axis, dim: int, order: int = 1) -> Tensor:
+    """The `order`-th derivative of a real field along dimension `dim`, exact below the Nyquist mode."""
+    kappa = wavenumbers(axis, half=True).to(u.device)
+    multiplier = (1j * kappa) ** order
+    if axis.n % 2 == 0 and order % 2:
+        multiplier[-1] = 0
+    dim = dim % u.ndim - u.ndim
+    multiplier = multiplier.view(-1, *(1,) * (-dim - 1))
+    c = torch.fft.rfft(u, dim=dim)
+    return torch.fft.irfft(c * multiplier.to(c.dtype), n=axis.n, dim=dim)
+
+
+class Fourier:
+    """The trigonometric polynomials |k_i| < n_i / 2 on a periodic grid, with exact quadratic products.
+
+    Coefficients live in the half spectrum of a lattice of at least 3/2 n nodes per axis, zero outside the
+    kept modes, so that the product of two fields, formed on that finer lattice and cut back, is the exact
+    L2 projection of the product (Orszag's rule).
+
+    Attributes: `k`, one broadcastable wavenumber tensor per axis; `k2` = |k|^2; `shape`, the finer lattice.
+    Raises InputError on an axis that is not periodic.
+    """
+
+    def __init__(self, grid: Grid, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+        for axis in grid:
+            if not axis.periodic:
+                raise InputError(f"axis {axis.name!r} has {axis.nodes} nodes; a Fourier basis needs periodic axes")
+        self.grid = grid
+        self.shape = tuple(next_fast_len(-(-3 * n // 2), real=True) for n in grid.shape)
+        self._dims = tuple(range(-grid.ndim, 0))
+        self.k: list[Tensor] = []
+        mask = torch.ones((), dtype=torch.bool)
+        for i, (axis, n_fine) in enumerate(zip(grid, self.shape, strict=True)):
+            kappa = wavenumbers(axis.resized(n_fine), half=i == grid.ndim - 1)
+            kept = kappa.abs() * axis.length / (2 * pi) < axis.n / 2 - 0.25
+            kappa = torch.where(kept, kappa, 0.0)
+            self.k.append(kappa.view(-1, *(1,) * (grid.ndim - 1 - i)).to(device, dtype))
+            mask = mask.unsqueeze(-1) & kept
+        self._mask = mask.to(device, dtype)
+        self.k2 = sum((k * k for k in self.k), start=torch.zeros((), device=device, dtype=dtype))
+
+    def points(self) -> list[Tensor]:
+        """The coordinates of the finer lattice, one broadcastable tensor per axis."""
+        d = self.grid.ndim
+        return [
+            axis.resized(n).points().view(-1, *(1,) * (d - 1 - i)).to(self.k2)
+            for i, (axis, n) in enumerate(zip(self.grid, self.shape, strict=True))
+        ]
+
+    def from_fine(self, v: Tensor) -> Tensor:
+        """Values on the finer lattice (..., *shape) -> coefficients of their projection."""
+        return torch.fft.rfftn(v, dim=self._dims, norm="forward") * self._mask
+
+    def to_fine(self, c: Tensor) -> Tensor:
+        """Coefficients -> values on the finer lattice (..., *shape)."""
+        return torch.fft.irfftn(c, s=self.shape, dim=self._dims, norm="forward")
+
+    def to_modes(self, u: Tensor) -> Tensor:
+        """Values on the grid (..., *grid.shape) -> coefficients; Nyquist modes are dropped."""
+        return self.from_fine(resample(u, self.shape))
+
+    def to_values(self, c: Tensor, grid: Grid | None = None) -> Tensor:
+        """Coefficients -> values on `grid` (default: the basis's own), another lattice of the same torus."""
+        return resample(self.to_fine(c), (grid or self.grid).shape)

@@ -1,0 +1,63 @@
+"""`pdeops ...`: thin, and quick to start; each command imports what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pdeops import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] in (["train"], ["generate"]):
+        from pdeops import app
+
+        return app.main(arguments[0], arguments[1:])
+    options = _parser().parse_args(arguments)
+    from pdeops.app import reported
+
+    return reported(lambda: options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pdeops", description="Neural-operator surrogates for PDEs.")
+    parser.add_argument("--version", action="version", version=f"pdeops {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
+    commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
+
+    convert = commands.add_parser("convert", help="neuraloperator .pt, FNO .mat, PDEBench .hdf5 -> native file")
+    convert.add_argument("source")
+    convert.add_argument("-o", "--out", required=True, metavar="FILE.h5")
+    convert.add_argument("--test", metavar="FILE", help="a second file, whose samples become the test split")
+    convert.add_argument("--split", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
+    convert.add_argument("--nodes", choices=("periodic", "cell", "uniform", "left", "right"), help="where samples sit")
+    convert.set_defaults(run=_convert)
+
+    data = commands.add_parser("data", help="data files").add_subparsers(metavar="COMMAND", required=True)
+    check = data.add_parser("check", help="check a file's layout and values")
+    check.add_argument("file")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from pdeops.data.convert import convert
+
+    print(convert(options.source, options.out, test=options.test, split=options.split, nodes=options.nodes))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from pdeops.data.check import check_file
+    from pdeops.data.file import DataFile
+    from pdeops.errors import InputError
+
+    faults = check_file(options.file)
+    if faults:
+        raise InputError(f"{options.file}: " + "\n  ".join([f"{len(faults)} faults", *faults]))
+    file = DataFile(options.file)
+    sizes = ", ".join(f"{len(v)} {k}" for k, v in file.split.items())
+    print(f"{options.file}: good. {file.spec.name}, {file.n} samples ({sizes}) on {file.spec.grid}")
+    print(f"inputs: {', '.join(file.inputs) or 'none but the history'}; targets: {', '.join(file.targets)}")

@@ -1,0 +1,1 @@
+"""Data: the HDF5 layout, reading, generation, conversion."""

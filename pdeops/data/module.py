@@ -1,0 +1,232 @@
+"""Data modules: a file, found, generated or converted, as the loaders that Lightning asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
+
+from pdeops.config import fingerprint
+from pdeops.data.convert import convert
+from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
+from pdeops.data.file import DataFile
+from pdeops.data.generate import check_problem, file_name, generate
+from pdeops.errors import InputError
+from pdeops.grid import Nodes
+from pdeops.problems.base import Problem
+from pdeops.window import Batch, Window
+
+Cache = Literal["auto", "none", "memory", "device"]
+MEMORY_LIMIT = 4 * 2**30  # bytes that cache=auto holds in memory
+
+
+@dataclass(kw_only=True, eq=False)
+class DataModule(L.LightningDataModule):
+    """The samples of one data file through a window.
+
+    file: the path; problem: the PDE that made it, or None to train on its fields alone.
+    cache: "memory" and "device" hold every sample there, "none" reads the file, "auto" takes the device if
+    it is an accelerator with room, else memory up to 4 GiB, else the file.
+    workers: processes that read ahead (only without a cache).
+    shuffle_seed: of the order of training samples.
+    augment_transpose: also train on every sample with its two space axes swapped, drawn at random; right
+    only where the PDE and the grid have that symmetry.
+    Raises InputError if the file is missing, of another problem, or too short for the window.
+    """
+
+    window: Window = field(default_factory=Window)
+    problem: Problem | None = None
+    file: str | Path | None = None
+    batch_size: int = 16
+    workers: int = 0
+    cache: Cache = "auto"
+    augment_transpose: bool = False
+    shuffle_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.batch_size < 1 or self.workers < 0:
+            raise InputError(f"data.batch_size={self.batch_size}, data.workers={self.workers}; wanted >= 1 and >= 0")
+        self._source: DataFile | None = None
+        self._fields: dict[str, Fields] = {}
+
+    def prepare(self) -> Path:
+        """Make sure that the file is there; returns its path."""
+        if self.file is None:
+            raise InputError("no data file: set data.file=/path/to/file.h5")
+        return Path(self.file)
+
+    def open(self) -> DataFile:
+        """The file, opened once, checked against the problem; the window is bound to it."""
+        if self._source is None:
+            source = DataFile(self.prepare())
+            if self.problem is not None:
+                check_problem(source, self.problem)
+            if not source.targets:
+                raise InputError(f"{source.path} has no target field: {[f.name for f in source.spec.fields]}")
+            self.window = self.window.on(source.spec.grid, source.targets, source.inputs)
+            if not len(source.split["train"]):
+                raise InputError(f"{source.path} has no training samples")
+            if self.augment_transpose:
+                _check_square(source)
+            self._source = source
+        return self._source
+
+    @property
+    def file_path(self) -> Path:
+        return self.open().path
+
+    def channel_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean and deviation of each input channel, then of each output channel, over the training split."""
+        stats = self.open().stats
+
+        def of(names: Sequence[str], key: str) -> Tensor:
+            return torch.tensor([stats[name.split("[")[0]][key] for name in names], dtype=torch.float64)
+
+        window = self.window
+        return (of(window.in_names, "mean"), of(window.in_names, "std")) + (
+            of(window.out_names, "mean"),
+            of(window.out_names, "std"),
+        )
+
+    def fields(self, split: str) -> Fields:
+        """The samples of a split, held where `cache` says."""
+        if split not in self._fields:
+            source = self.open()
+            held = Fields(source, source.split[split])
+            where = self._cache_device(held)
+            self._fields[split] = held if where is None else held.hold(where)
+        return self._fields[split]
+
+    def _cache_device(self, fields: Fields) -> torch.device | None:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.cache == "auto":
+            if device.type == "cuda" and fields.nbytes < torch.cuda.mem_get_info(device)[0] // 4:
+                return device
+            return torch.device("cpu") if fields.nbytes < MEMORY_LIMIT else None
+        return {"none": None, "memory": torch.device("cpu"), "device": device}[self.cache]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        dataset: Dataset[Batch] = Windows(self.fields("train"), self.window)
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        # also on one process: the order of the samples then does not depend on the number of processes
+        sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type,var-annotated]
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        return self._eval_loaders("validation")[:1]
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        return self._eval_loaders("test")
+
+    def _eval_loaders(self, split: str) -> list[DataLoader[Batch]]:
+        """Windows and, where the model steps, whole trajectories; each process takes every world-th sample."""
+        fields = self.fields(split)
+        datasets: list[Dataset[Batch]] = [Windows(fields, self.window)]
+        if self.window.stacked:
+            datasets.append(Trajectories(fields, self.window))
+        if self.trainer and self.trainer.world_size > 1:
+            rank, world = self.trainer.global_rank, self.trainer.world_size
+            datasets = [_Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
+        return [self._loader(d) for d in datasets]
+
+    def _loader(self, dataset: Dataset[Batch], sampler: DistributedSampler | None = None) -> DataLoader[Batch]:  # type: ignore[type-arg]
+        held = self.cache != "none" and all(f._targets is not None for f in self._fields.values())
+        workers = 0 if held else self.workers
+        batch_size = self.batch_size if sampler is None else max(1, self.batch_size // sampler.num_replicas)
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=as_is,
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        if self.augment_transpose and self.trainer and self.trainer.training and batch.u is not None:
+            swap = torch.rand(len(batch.a), device=batch.a.device) < 0.5
+            a, u = (
+                torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
+            )
+            return batch._replace(a=a, u=u)
+        return batch
+
+
+class _Part(Subset[Batch]):
+    """A subset that keeps the batched access of its dataset."""
+
+    def __getitems__(self, indices: list[int]) -> Batch:  # type: ignore[override]
+        return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
+
+
+def _check_square(source: DataFile) -> None:
+    space = source.spec.grid.space
+    if space.ndim != 2 or replace(space[1], name=space[0].name) != space[0]:
+        raise InputError(f"data.augment_transpose swaps two space axes that must be alike; {source.path} has {space}")
+
+
+@dataclass(kw_only=True, eq=False)
+class Generated(DataModule):
+    """Data that the problem generates: the file is made when it is not there.
+
+    n: samples; seed: of the samples; split: fractions of train, validation and test, in sample order;
+    dir: where files are kept; shard: samples solved and written at once; device: where they are solved.
+    """
+
+    n: int
+    seed: int = 0
+    split: Sequence[float] = (0.8, 0.1, 0.1)
+    dir: str = "data"
+    shard: int = 16
+    device: str = "cpu"
+
+    def prepare(self) -> Path:
+        if self.file is not None:
+            return super().prepare()
+        if self.problem is None:
+            raise InputError("problem=null: there is nothing to generate data from. Use data=file data.file=PATH.")
+        recipe = {"n": self.n, "seed": self.seed, "split": self.split, "shard": self.shard}
+        path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
+        return generate(self.problem, path, device=self.device, **recipe)  # type: ignore[arg-type]
+
+
+@dataclass(kw_only=True, eq=False)
+class Converted(DataModule):
+    """A published data set: its files are found in `source` and converted once.
+
+    source: the folder that holds them; the variable PDEOPS_DATA by default.
+    files: their names, `train` and, if there is one, `test`; nodes: where their samples sit.
+    """
+
+    name: str
+    source: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    nodes: Nodes | None = None
+    split: Sequence[float] = (0.8, 0.1, 0.1)
+    dir: str = "data"
+
+    def prepare(self) -> Path:
+        if self.file is not None:
+            return super().prepare()
+        if self.source is None:
+            raise InputError(
+                f"data={self.name} needs the published files {list(self.files.values())}, which pdeops does not "
+                "download. Say where they are: data.source=/path/to/folder, or set the variable PDEOPS_DATA."
+            )
+        folder = Path(self.source)
+        paths = {key: folder / file for key, file in self.files.items()}
+        for path in paths.values():
+            if not path.exists():
+                raise InputError(f"data={self.name}: there is no {path.name} in {folder} (data.source or PDEOPS_DATA)")
+        recipe = {"files": {k: [p.name, p.stat().st_size] for k, p in paths.items()}, "split": list(self.split)}
+        out = Path(self.dir) / f"{self.name}-{fingerprint({**recipe, 'nodes': self.nodes})}.h5"
+        if not out.exists():
+            convert(paths["train"], out, test=paths.get("test"), split=self.split, name=self.name, nodes=self.nodes)
+        return out

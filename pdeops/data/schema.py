@@ -1,0 +1,264 @@
+"""The layout of a data file: a strict superset of The Well's HDF5 format.
+
+Ours adds the group `/pdeops`: attributes `schema`, `roles`, `units`, `axes`, `problem`, `provenance` (JSON
+texts) and datasets `split` (0 train, 1 validation, 2 test), `seed`, `residual` and `error` per sample, and
+`stats/<field>` with `mean`, `std`, `mean_delta`, `std_delta` over the training split.
+Source: PolymathicAI/the_well, docs/data_format.md and scripts/check_thewell_formatting.py, release 1.2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import h5py
+import numpy as np
+
+from pdeops.config import to_config
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+
+SCHEMA = "1.0"
+SPLITS = ("train", "validation", "test")
+Role = Literal["input", "target", "static"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A scalar field. role: "target" is predicted (if it varies in time, its history is also the input);
+    "input" is given; "static" is given and describes the medium. Samples differ unless sample_varying is off."""
+
+    name: str
+    role: Role
+    time_varying: bool = False
+    sample_varying: bool = True
+    units: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise InputError(f"field {self.name!r}: role={self.role!r}; wanted one of {get_args(Role)}")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a file holds: fields on a grid (time axis first, if any), and the problem that made them."""
+
+    name: str
+    grid: Grid
+    fields: tuple[Field, ...]
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    problem: dict[str, Any] | None = None
+
+    def shape(self, f: Field, n: int) -> tuple[int, ...]:
+        """The shape of a field's dataset for n samples."""
+        time = (self.grid[0].n,) if f.time_varying and self.grid.time else ()
+        return ((n,) if f.sample_varying else ()) + time + self.grid.space.shape
+
+    def nbytes(self, n: int) -> int:
+        """Bytes of the fields of n samples, in float32."""
+        return sum(4 * int(np.prod(self.shape(f, n))) for f in self.fields)
+
+
+def split_sizes(n: int, fractions: Sequence[float]) -> tuple[int, int, int]:
+    """(train, validation, test) counts that sum to n; contiguous blocks in sample order.
+
+    fractions: of train, validation and test; they sum to 1. Every split with a positive fraction gets at
+    least one sample. Raises InputError otherwise.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"data.split={list(fractions)}; wanted three fractions (train, validation, test) that sum to 1"
+        )
+    validation, test = (max(1, round(n * f)) if f > 0 else 0 for f in fractions[1:])
+    train = n - validation - test
+    if train < 1:
+        raise InputError(f"data.split={list(fractions)} leaves no training sample of {n}; raise data.n")
+    return train, validation, test
+
+
+def split_codes(sizes: Sequence[int]) -> np.ndarray:
+    """One code per sample, contiguous blocks of train (0), validation (1), test (2)."""
+    return np.repeat(np.arange(3, dtype=np.int8), sizes)
+
+
+@contextmanager
+def atomically(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path`, renamed to it on success and removed on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    os.chmod(name, 0o666 & ~_umask())
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapping[str, Any]) -> None:
+    """Write everything but the values into an empty file."""
+    space = spec.grid.space
+    f.attrs["dataset_name"] = spec.name
+    f.attrs["grid_type"] = "cartesian"
+    f.attrs["n_spatial_dims"] = space.ndim
+    f.attrs["n_trajectories"] = n
+    f.attrs["simulation_parameters"] = _texts(spec.parameters)
+    scalars = f.create_group("scalars")
+    scalars.attrs["field_names"] = _texts(spec.parameters)
+    for name, value in spec.parameters.items():
+        f.attrs[name] = value
+        _flagged(scalars, name, np.float64(value), time_varying=False)
+
+    dimensions = f.create_group("dimensions")
+    dimensions.attrs["spatial_dims"] = _texts(space.names)
+    times = spec.grid[0].points().numpy() if spec.grid.time else np.zeros(1)
+    _flagged(dimensions, "time", times, time_varying=True)
+    for axis in space:
+        _flagged(dimensions, axis.name, axis.points().numpy(), time_varying=False)
+
+    boundaries = f.create_group("boundary_conditions")
+    for axis in space:
+        kind = {"periodic": "PERIODIC", "free": "OPEN"}.get(str(axis.bc), "WALL")
+        group = boundaries.create_group(f"{axis.name}_{kind.lower()}")
+        group.attrs["associated_dims"] = _texts([axis.name])
+        group.attrs["associated_fields"] = _texts([])
+        group.attrs["bc_type"] = kind
+        group.attrs["sample_varying"] = group.attrs["time_varying"] = False
+        mask = np.zeros(axis.n, dtype=bool)
+        mask[[0, -1]] = True
+        group["mask"] = mask
+
+    for rank in range(3):
+        group = f.create_group(f"t{rank}_fields")
+        group.attrs["field_names"] = _texts([x.name for x in spec.fields] if rank == 0 else [])
+    for x in spec.fields:
+        shape = spec.shape(x, n)
+        leading = len(shape) - space.ndim
+        data = f["t0_fields"].create_dataset(
+            x.name, shape, dtype="f4", chunks=(1,) * leading + space.shape if leading else None
+        )
+        data.attrs["sample_varying"] = x.sample_varying
+        data.attrs["time_varying"] = x.time_varying and spec.grid.time is not None
+        data.attrs["dim_varying"] = np.ones(space.ndim, dtype=bool)
+
+    ours = f.create_group("pdeops")
+    ours.attrs["schema"] = SCHEMA
+    ours.attrs["axes"] = json.dumps(to_config(spec.grid))
+    ours.attrs["roles"] = json.dumps({x.name: x.role for x in spec.fields})
+    ours.attrs["units"] = json.dumps({x.name: x.units for x in spec.fields})
+    ours.attrs["problem"] = json.dumps(spec.problem)
+    ours.attrs["provenance"] = json.dumps(dict(provenance))
+    ours["split"] = split
+
+
+def write_stats(f: h5py.File, spec: Spec) -> None:
+    """Mean and deviation of every field, and of its change between frames, over the training split.
+
+    Raises InputError, naming the field and the sample, if any value of the file is not finite.
+    """
+    train = f["pdeops/split"][:] == 0
+    for x in spec.fields:
+        statistics = field_stats(f[f"t0_fields/{x.name}"], x, train)
+        group = f.require_group(f"pdeops/stats/{x.name}")
+        for key, value in statistics.items():
+            group[key] = value
+
+
+def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, float]:
+    """mean, std and, for a field varying in time, mean_delta, std_delta; population deviations, float64."""
+    moments, delta_moments = np.zeros(3), np.zeros(3)
+    for i in range(len(train) if x.sample_varying else 1):
+        values = data[i].astype(np.float64) if x.sample_varying else data[()].astype(np.float64)
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"field {x.name!r} of sample {i} holds NaN or infinite values; nothing can be trained on it"
+            )
+        if train[i] or not x.sample_varying:
+            moments += _moments(values)
+            if x.time_varying:
+                delta_moments += _moments(np.diff(values, axis=0))
+    stats = dict(zip(("mean", "std"), _mean_std(moments), strict=True))
+    if delta_moments[0]:
+        stats |= dict(zip(("mean_delta", "std_delta"), _mean_std(delta_moments), strict=True))
+    return stats
+
+
+def _moments(x: np.ndarray) -> np.ndarray:
+    return np.array([x.size, x.sum(), np.square(x).sum()])
+
+
+def _mean_std(moments: np.ndarray) -> tuple[float, float]:
+    count, total, squares = moments
+    mean = total / count
+    variance = squares / count - mean**2
+    # a constant field leaves only round-off
+    return float(mean), float(np.sqrt(variance)) if variance > 1e-12 * squares / count else 0.0
+
+
+def _texts(names: Any) -> np.ndarray:
+    return np.array(list(names), dtype=h5py.string_dtype())
+
+
+def _flagged(group: h5py.Group, name: str, value: Any, *, time_varying: bool) -> None:
+    data = group.create_dataset(name, data=value)
+    data.attrs["sample_varying"] = False
+    data.attrs["time_varying"] = time_varying
+
+
+def write_arrays(
+    path: str | Path,
+    grid: Grid,
+    *,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    targets: Mapping[str, np.ndarray],
+    split: Sequence[float] | np.ndarray = (0.8, 0.1, 0.1),
+    name: str = "arrays",
+    parameters: Mapping[str, float] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write NumPy arrays of one's own as a data file that `data=file data.file=PATH` trains on.
+
+    grid: the grid of a sample, with a time axis first if the targets are trajectories.
+    inputs: given fields, each (n, *space), or (*space) if all samples share it.
+    targets: predicted fields, each (n, *grid.shape).
+    split: fractions of train, validation and test, or one code (0, 1, 2) per sample.
+    Raises InputError on shapes that do not fit and on values that are not finite; then nothing is written.
+    """
+    path = Path(path)
+    fields, arrays = [], {}
+    n = len(next(iter(targets.values())))
+    for role, group in (("input", inputs or {}), ("target", targets)):
+        for key, array in group.items():
+            shared = role == "input" and np.ndim(array) == grid.space.ndim
+            x = Field(key, role, time_varying=role == "target" and grid.time is not None, sample_varying=not shared)  # type: ignore[arg-type]
+            fields.append(x)
+            arrays[key] = np.asarray(array)
+    spec = Spec(name, grid, tuple(fields), parameters or {})
+    for x in fields:
+        if arrays[x.name].shape != spec.shape(x, n):
+            raise InputError(
+                f"array {x.name!r} has shape {arrays[x.name].shape}; wanted {spec.shape(x, n)}: "
+                f"{n} samples on {grid if x.time_varying else grid.space}"
+            )
+    codes = np.asarray(split, dtype=np.int8) if len(split) != 3 else split_codes(split_sizes(n, split))
+    if len(codes) != n:
+        raise InputError(f"split has {len(codes)} codes for {n} samples")
+    with atomically(path) as temporary, h5py.File(temporary, "w") as f:
+        create(f, spec, n, codes, provenance or {})
+        for key, array in arrays.items():
+            f[f"t0_fields/{key}"][...] = array
+        write_stats(f, spec)
+    return path

@@ -1,0 +1,27 @@
+"""The one exception for what a user can put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: the message says what came, what was wanted and what to do.
+
+    The command line prints it without a traceback and exits with status 2; in Python it is a `ValueError`.
+    """
+
+
+def nearest(word: str, options: Iterable[str], n: int = 3) -> list[str]:
+    """The options that look most like `word`, best first (at most `n`, possibly none)."""
+    return difflib.get_close_matches(word, sorted(set(options)), n=n, cutoff=0.6)
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`Did you mean 'a' or 'b'?`, or all the options when none is close."""
+    options = sorted(set(options))
+    close = nearest(word, options)
+    if close:
+        return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "Options: " + ", ".join(options) + "." if options else ""

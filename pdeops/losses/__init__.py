@@ -1,0 +1,1 @@
+"""Losses: `loss(u, batch)` in physical units, supervised and residual alike; built from a bound window."""

@@ -1,0 +1,38 @@
+"""Relative errors against a reference solution."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.norms import Lp, Sobolev
+from pdeops.window import Batch, Window
+
+
+class RelativeLp:
+    """mean over samples and channels of ||u - v||_p / ||v||_p, v the reference, by the output grid's weights."""
+
+    def __init__(self, window: Window, *, p: float = 2) -> None:
+        self.norm = Lp(window.grid_out, p)
+
+    def __call__(self, u: Tensor, batch: Batch) -> Tensor:
+        return relative(self.norm, u, batch.u).mean()
+
+
+class RelativeSobolev:
+    """mean over samples and channels of ||u - v||_{H^s} / ||v||_{H^s} by Parseval; periodic axes in space."""
+
+    def __init__(self, window: Window, *, s: float = 1, alpha: float = 1) -> None:
+        self.norm = Sobolev(window.grid_out, s, alpha)
+
+    def __call__(self, u: Tensor, batch: Batch) -> Tensor:
+        return relative(self.norm, u, batch.u).mean()
+
+
+def relative(norm: Lp | Sobolev, u: Tensor, v: Tensor | None) -> Tensor:
+    """||u - v|| / ||v|| per sample and channel. Raises InputError if there is no reference v."""
+    if v is None:
+        raise InputError("this loss compares with a reference solution, and the batch has none; use loss=residual")
+    reference = norm(v)
+    # a channel that vanishes identically is measured absolutely
+    return norm(u - v) / reference.where(reference > 0, reference.new_ones(()))

@@ -1,0 +1,51 @@
+"""Error energy by bands of physical wavenumber."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi, sqrt
+
+import torch
+from torch import Tensor
+
+from pdeops.bases.fourier import wavenumbers
+from pdeops.grid import Grid
+from pdeops.norms import check_shape
+
+
+def band_energy(e: Tensor, grid: Grid, edges: Sequence[float]) -> Tensor:
+    """Mean square of e (..., *grid) per band of |kappa|, (..., len(edges) + 1); the bands sum to the mean square.
+
+    Periodic axes are expanded in exp(i kappa x), kappa = 2 pi k / length, the others in the cosines of the
+    DCT-II, kappa = pi k / length, which has no jump at the ends. Band b holds edges[b-1] <= |kappa| < edges[b],
+    in radians per unit length, so that a band is the same set of waves at every resolution.
+    """
+    check_shape(e, grid)
+    d = grid.ndim
+    kappa2 = torch.zeros((), dtype=torch.float64)
+    c = e
+    for i, axis in enumerate(grid):
+        if axis.periodic:
+            c = torch.fft.fft(c, dim=i - d, norm="forward")
+            kappa = wavenumbers(axis)
+        else:
+            c = torch.movedim(torch.movedim(c, i - d, -1) @ _cosines(axis.n).to(c), -1, i - d)
+            kappa = pi / axis.length * torch.arange(axis.n, dtype=torch.float64)
+        kappa2 = kappa2.unsqueeze(-1) + kappa.square()
+    band = torch.bucketize(kappa2.sqrt().flatten(), torch.tensor(edges, dtype=torch.float64), right=True).to(e.device)
+    energy = c.abs().square().flatten(-d)
+    return energy.new_zeros(*energy.shape[:-1], len(edges) + 1).index_add(-1, band, energy)
+
+
+def default_edges(grid: Grid) -> tuple[float, float]:
+    """The 4th and the 12th harmonic of the longest axis: low, middle and high wavenumbers."""
+    base = 2 * pi / max(axis.length for axis in grid)
+    return 4 * base, 12 * base
+
+
+def _cosines(n: int) -> Tensor:
+    """(n, n): column k holds the k-th DCT-II vector scaled so that squares sum to the mean square."""
+    j = torch.arange(n, dtype=torch.float64)
+    c = torch.cos(pi / n * torch.outer(j + 0.5, j)) * sqrt(2) / n
+    c[:, 0] /= sqrt(2)
+    return c

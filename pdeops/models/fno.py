@@ -1,0 +1,172 @@
+"""Fourier neural operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from pdeops.bases.fourier import resample
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn.spectral_conv import SpectralConv
+
+
+class FNO(nn.Module):
+    """v_0 = P(a, x), v_{l+1} = gelu(MLP(gelu(S_l v_l + W_l v_l)) + g_l v_l), u = Q(v_L).
+
+    S_l is a spectral convolution, W_l a pointwise linear map, g_l a gate per channel; the last block has
+    neither of its two gelu. In one, two or three dimensions. Another resolution of `a` goes through the same
+    operator. `out`, another grid of the same axes: the last spectral convolution is evaluated there and its
+    skip is interpolated trigonometrically.
+
+    width: channels C; modes: kept frequencies per axis, both signs together, one for all axes or one each;
+    depth: number of blocks; mlp_ratio: hidden width of a block's MLP over C (0: no MLP and no gate);
+    lifting_ratio, projection_ratio: hidden widths of P and Q over C; coordinates: append x, scaled to
+    [0, 1], to the input (without it, on periodic axes, the operator commutes with translations).
+
+    Source: Li et al., ICLR 2021, section 4, in the block form of neuraloperator 2.0, whose weights
+    `load_neuralop` accepts. Raises InputError on sizes out of range and inputs of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        grid_in: Grid,
+        grid_out: Grid,
+        *,
+        width: int = 32,
+        modes: int | Sequence[int] = 16,
+        depth: int = 4,
+        mlp_ratio: float = 0.5,
+        lifting_ratio: float = 2.0,
+        projection_ratio: float = 2.0,
+        coordinates: bool = True,
+    ) -> None:
+        super().__init__()
+        d = grid_in.ndim
+        if grid_in.names != grid_out.names:
+            raise InputError(f"an FNO keeps its axes; got {grid_in.names} in and {grid_out.names} out")
+        if not 1 <= d <= 3:
+            raise InputError(f"an FNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        if min(width, depth) < 1:
+            raise InputError(f"model.width={width}, model.depth={depth}: both must be at least 1")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.grid_in, self.grid_out = grid_in, grid_out
+        self.width, self.depth, self.mlp_ratio = width, depth, mlp_ratio
+        self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
+        if len(self.modes) != d:
+            raise InputError(
+                f"model.modes={list(self.modes)}; wanted one number or {d}, one for each of {grid_in.names}"
+            )
+        self.lifting_ratio, self.projection_ratio, self.coordinates = (
+            lifting_ratio,
+            projection_ratio,
+            coordinates,
+        )
+
+        features = in_channels + (d if coordinates else 0)
+        self.lifting = _mlp(features, round(lifting_ratio * width), width)
+        self.blocks = nn.ModuleList(_Block(width, self.modes, mlp_ratio, last=l == depth - 1) for l in range(depth))
+        self.projection = _mlp(width, round(projection_ratio * width), out_channels)
+
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
+        d = self.grid_in.ndim
+        if a.ndim != d + 2 or a.shape[1] != self.in_channels:
+            raise InputError(
+                f"FNO got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
+                f"{', '.join(self.grid_in.names)})"
+            )
+        v = a
+        if self.coordinates:
+            x = self._coordinates(a.shape[2:], a)
+            v = torch.cat([a, x.expand(len(a), *x.shape)], dim=1)
+        v = self.lifting(v.movedim(1, -1))
+        n_out = self._resolution(a.shape[2:], out)
+        for block in self.blocks:
+            v = block(v, n_out if block.last else tuple(v.shape[1:-1]))
+        return self.projection(v).movedim(-1, 1)
+
+    def _coordinates(self, n: Sequence[int], like: Tensor) -> Tensor:
+        """(d, *n): where the nodes sit on each axis, scaled to [0, 1]."""
+        axes = self.grid_in.resized(n)
+        scaled = [((axis.points() - axis.start) / axis.length).to(like) for axis in axes]
+        return torch.stack(torch.meshgrid(*scaled, indexing="ij"))
+
+    def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
+        if out is None:
+            pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
+            return tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
+        if not isinstance(out, Grid):
+            raise InputError("an FNO evaluates on grids, not at scattered points: give out=Grid(...)")
+        if out.names != self.grid_out.names:
+            raise InputError(f"out has axes {out.names}; this FNO's are {self.grid_out.names}")
+        return out.shape
+
+    def load_neuralop(self, state: Mapping[str, Any]) -> FNO:
+        """Take over the weights of a neuraloperator 2.0 FNO (its `state_dict()`) of the same sizes.
+
+        Raises InputError if the sizes differ, or for a variant (factorised, normalised) that is not this one.
+        """
+        own = self.state_dict()
+        theirs = {k: v for k, v in state.items() if k != "_metadata"}
+        d = self.grid_in.ndim
+        for i in range(self.depth):
+            weight = theirs.pop(f"fno_blocks.convs.{i}.weight.tensor", theirs.pop(f"fno_blocks.convs.{i}.weight", None))
+            if weight is None:
+                raise InputError(f"no dense spectral weight of layer {i} among {sorted(state)}")
+            weight = torch.view_as_real(weight.detach()).permute(*range(2, d + 2), 0, d + 2, 1)
+            own[f"blocks.{i}.spectral.weight"] = weight.flatten(-2)
+            own[f"blocks.{i}.skip.bias"] = theirs.pop(f"fno_blocks.convs.{i}.bias").flatten()
+            own[f"blocks.{i}.skip.weight"] = theirs.pop(f"fno_blocks.fno_skips.{i}.conv.weight").squeeze(-1)
+            if self.mlp_ratio > 0:
+                for j in (0, 1):
+                    for part in ("weight", "bias"):
+                        value = theirs.pop(f"fno_blocks.channel_mlp.{i}.fcs.{j}.{part}")
+                        own[f"blocks.{i}.mlp.{2 * j}.{part}"] = value.squeeze(-1)
+                own[f"blocks.{i}.gate"] = theirs.pop(f"fno_blocks.channel_mlp_skips.{i}.weight").flatten()
+        for name in ("lifting", "projection"):
+            for j in (0, 1):
+                for part in ("weight", "bias"):
+                    own[f"{name}.{2 * j}.{part}"] = theirs.pop(f"{name}.fcs.{j}.{part}").squeeze(-1)
+        if theirs:
+            raise InputError(f"this neuraloperator model has parts that our FNO has not: {sorted(theirs)}")
+        wrong = [k for k, v in self.state_dict().items() if v.shape != own[k].shape]
+        if wrong:
+            raise InputError(f"sizes differ in {wrong}: give this FNO the width, modes and depth of the other")
+        self.load_state_dict(own)
+        return self
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, modes: tuple[int, ...], mlp_ratio: float, last: bool) -> None:
+        super().__init__()
+        self.last = last
+        self.spectral = SpectralConv(width, width, modes)
+        self.skip = nn.Linear(width, width)
+        if mlp_ratio > 0:
+            self.mlp = _mlp(width, round(mlp_ratio * width), width)
+            self.gate = nn.Parameter(torch.ones(width))
+        else:
+            self.mlp = None
+
+    def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
+        at_out = v
+        if n_out != tuple(v.shape[1:-1]):
+            at_out = resample(v.movedim(-1, 1), n_out).movedim(1, -1)
+        y = self.spectral(v, n_out, onto=self.skip(at_out))
+        if not self.last:
+            y = gelu(y)
+        if self.mlp is None:
+            return y
+        y = torch.addcmul(self.mlp(y), self.gate, at_out)
+        return y if self.last else gelu(y)
+
+
+def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))

@@ -1,0 +1,90 @@
+"""Norms of fields on grids, by quadrature or by Parseval.
+
+A norm is called with a field (..., *grid.shape) and returns (...): one number per sample and channel, so
+that every further reduction is the caller's and is named there.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import torch
+from torch import Tensor
+
+from pdeops.bases.fourier import half_spectrum_weights, wavenumbers
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+
+
+def check_shape(u: Tensor, grid: Grid) -> None:
+    if tuple(u.shape[-grid.ndim :]) != grid.shape:
+        raise InputError(
+            f"a field of shape {tuple(u.shape)} does not end in the grid's shape {grid.shape}; "
+            "build the norm for the field's own grid (grid.resized(...))"
+        )
+
+
+class Lp:
+    """||u||_p = (int |u|^p dx)^(1/p) by the grid's quadrature weights; p = inf: the maximum over the nodes.
+
+    Raises InputError if p < 1 or the field is not on the grid.
+    """
+
+    def __init__(self, grid: Grid, p: float = 2) -> None:
+        if not p >= 1:
+            raise InputError(f"p={p}: an L^p norm needs p >= 1")
+        self.grid, self.p = grid, p
+        self._dims = tuple(range(-grid.ndim, 0))
+        self._weights = grid.weights()
+
+    def __call__(self, u: Tensor) -> Tensor:
+        check_shape(u, self.grid)
+        if self.p == inf:
+            return u.abs().amax(self._dims)
+        self._weights = self._weights.to(u)
+        if self.p == 2:
+            return (self._weights * u.square()).sum(self._dims).sqrt()
+        return (self._weights * u.abs().pow(self.p)).sum(self._dims).pow(1 / self.p)
+
+
+class Sobolev:
+    """||u||_{H^s} for any real s: ||u||^2 = V sum_k (alpha + |kappa_k|^2)^s |c_k|^2, V the volume.
+
+    kappa are physical wavenumbers 2 pi k / length and c_k the Fourier coefficients of the function, so the
+    value does not depend on the resolution, s = 0 is the L2 norm, and for large |kappa| one mode grows as
+    |kappa|^s. A time axis is integrated by quadrature: the norm of L2(0, T; H^s).
+
+    alpha: weight of the zeroth-order term (1 gives the standard norm, > 0 wanted).
+    Raises InputError on axes in space that are not periodic when s != 0, and on a field of another grid.
+    """
+
+    def __init__(self, grid: Grid, s: float, alpha: float = 1.0) -> None:
+        if not alpha > 0:
+            raise InputError(f"alpha={alpha}: wanted alpha > 0 (the mean has wavenumber 0)")
+        self.grid, self.s, self.alpha = grid, s, alpha
+        self._l2 = Lp(grid) if s == 0 else None
+        space = grid.space
+        walls = [axis.name for axis in space if not axis.periodic]
+        if s != 0 and (walls or not space):
+            raise InputError(
+                f"an H^{s:g} norm by Parseval needs periodic axes in space; {walls or list(grid.names)} are not. "
+                "Use the L2 norm (s=0) on this grid."
+            )
+        self._dims = tuple(range(-space.ndim, 0))
+        k2 = torch.zeros((), dtype=torch.float64)
+        if s != 0:
+            for i, axis in enumerate(space):
+                k2 = k2.unsqueeze(-1) + wavenumbers(axis, half=i == space.ndim - 1) ** 2
+            weights = space.volume * (alpha + k2) ** s * half_spectrum_weights(space[-1].n)
+            if grid.time:
+                weights = grid.time.weights().view(-1, *(1,) * space.ndim) * weights
+            self._weights = weights
+
+    def __call__(self, u: Tensor) -> Tensor:
+        if self._l2 is not None:
+            return self._l2(u)
+        check_shape(u, self.grid)
+        c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
+        self._weights = self._weights.to(u.device, c.real.dtype)
+        energy = self._weights * (c.real.square() + c.imag.square())
+        return energy.sum(tuple(range(-self.grid.ndim, 0))).sqrt()

@@ -1,0 +1,212 @@
+"""Configurations checked before anything runs, and errors that name the remedy.
+
+Every node with a `_target_` is checked against the signature it will be called with: unknown keys and values
+of the wrong type are found at once, with the nearest names. The root is checked against `Run`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pdeops.errors import InputError, did_you_mean, nearest
+
+SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+
+
+@dataclass
+class Run:
+    """The keys of `conf/train.yaml` that are not built by a `_target_`.
+
+    train, test: what to do; ckpt_path: a checkpoint to resume from (training) or to test; init_from: a saved
+    surrogate whose weights and normalisation are the start; seed: of initial weights and of the order of samples.
+    """
+
+    seed: int
+    train: bool
+    test: bool
+    name: str
+    ckpt_path: str | None
+    init_from: str | None
+
+
+GROUPS = ("problem", "solver", "data", "model", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks", "task")
+
+
+def shipped(name: str) -> Path:
+    """`conf`, `train.py` or `data/generate.py`: inside the wheel, or beside the package in a source tree."""
+    inside = Path(__file__).parent / "shipped" / name
+    return inside if inside.exists() else Path(__file__).resolve().parents[1] / name
+
+
+def checked(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain containers. Raises InputError for its first fault."""
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise InputError(f"{key}: {str(error).splitlines()[0]}" if key else str(error).splitlines()[0]) from error
+    assert isinstance(plain, dict)
+    known = {f.name: f.type for f in fields(Run)}
+    for key, value in plain.items():
+        if key in known:
+            _check_type(value, typing.get_type_hints(Run)[key], str(key))
+        elif key in GROUPS:
+            _check_node(value, str(key))
+        else:
+            raise InputError(f"unknown key {key!r}. {did_you_mean(str(key), [*known, *GROUPS])}")
+    return plain  # type: ignore[return-value]
+
+
+def _check_node(node: Any, where: str) -> None:
+    if not isinstance(node, dict):
+        return
+    hints: Mapping[str, Any] = {}
+    if "_target_" in node:
+        target = _target(node["_target_"], where)
+        parameters = inspect.signature(target).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            for key in node:
+                if key not in parameters and key not in SPECIAL:
+                    options = [p for p in parameters if p != "self"]
+                    raise InputError(f"unknown key {where}.{key}. {did_you_mean(str(key), options)}")
+        hints = _hints(target)
+    elif where in GROUPS and where not in ("callbacks", "logger"):
+        raise InputError(f"{where} has no _target_: it must say which class to build")
+    for key, value in node.items():
+        if key in SPECIAL:
+            continue
+        if key in hints:
+            _check_type(value, hints[key], f"{where}.{key}")
+        _check_node(value, f"{where}.{key}")
+
+
+def _target(name: Any, where: str) -> Any:
+    try:
+        return get_object(name)
+    except Exception as error:
+        raise InputError(f"{where}._target_={name!r} cannot be imported: {error.__cause__ or error}") from error
+
+
+def _hints(target: Any) -> Mapping[str, Any]:
+    try:
+        if inspect.isclass(target) and not hasattr(target, "__dataclass_fields__"):
+            return typing.get_type_hints(target.__init__)
+        return typing.get_type_hints(target)
+    except (NameError, TypeError):  # annotations that exist for type checkers only
+        return {}
+
+
+def _check_type(value: Any, wanted: Any, where: str) -> None:
+    if not _fits(value, wanted):
+        raise InputError(f"{where}={value!r}: wanted {_words(wanted)}, got {type(value).__name__}")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a plain value may stand for an annotated parameter; objects are left to their constructors."""
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, option) for option in get_args(wanted))
+    if origin is Literal:
+        return value in get_args(wanted)
+    if wanted in (None, type(None)):
+        return value is None
+    if wanted is bool:
+        return isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted in (str, Path):
+        return isinstance(value, str)
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return isinstance(value, dict)
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        items = get_args(wanted)
+        return isinstance(value, list) and (not items or all(_fits(v, items[0]) for v in value))
+    if isinstance(value, bool | int | float | str) and inspect.isclass(wanted) and wanted.__module__.startswith("pdeops"):
+        return False
+    return True
+
+
+def _words(wanted: Any) -> str:
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(option) for option in get_args(wanted))
+    if origin is Literal:
+        return "one of " + ", ".join(repr(v) for v in get_args(wanted))
+    if wanted in (None, type(None)):
+        return "null"
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
+        items = get_args(wanted)
+        return f"a list of {_words(items[0]).split(' ', 1)[-1]}s" if items else "a list"
+    return names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> str:
+    """A composition error in the words of someone who mistyped: what came, the nearest names, what to do."""
+    cause = str(error).splitlines()[0]
+    for text in arguments:
+        if text.startswith("-") or "=" not in text:
+            continue
+        try:
+            override = OverridesParser.create().parse_overrides([text])[0]
+        except HydraException as fault:
+            reason = str(fault).splitlines()[0]
+            return f"cannot read the override {text!r}: {reason}. Write key=value, and quote lists: 'key=[1,2]'"
+        found = _explain_override(override.key_or_group, override.value(), text)
+        if found:
+            return found
+    return cause
+
+
+def _explain_override(key: str, value: Any, text: str) -> str | None:
+    folder = shipped("conf") / key
+    if folder.is_dir():
+        options = sorted(p.stem for p in folder.glob("*.yaml"))
+        values = value if isinstance(value, list) else [value]
+        for v in values:
+            if isinstance(v, str) and v not in options:
+                return f"{key}={v}: there is no such {key}. {did_you_mean(v, options)}"
+        return None
+    keys = _known_keys()
+    if key in keys or text.startswith(("+", "~")):
+        return None
+    parent = key.rpartition(".")[0]
+    siblings = [k for k in keys if k.rpartition(".")[0] == parent]
+    close = nearest(key, keys) or nearest(key, siblings)
+    options = close or siblings or sorted({k.split(".")[0] for k in keys})
+    listed = " or ".join(repr(c) for c in options) if close else ", ".join(options)
+    return f"unknown key {key!r} in {text!r}. {'Did you mean' if close else 'Known here:'} {listed}{'?' if close else '.'}"
+
+
+def _known_keys() -> list[str]:
+    """All dotted keys of the default configuration."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        default = OmegaConf.to_container(compose("train"), resolve=False)
+    keys: list[str] = []
+
+    def walk(node: Any, where: str) -> None:
+        for key, value in node.items():
+            dotted = f"{where}.{key}" if where else str(key)
+            keys.append(dotted)
+            if isinstance(value, dict):
+                walk(value, dotted)
+
+    walk(default, "")
+    return keys

@@ -1,0 +1,1 @@
+"""PDEs, one a file: a symbol, a nonlinearity, a distribution of inputs."""

@@ -1,0 +1,88 @@
+"""Truth, prediction and error side by side; training curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from pdeops.grid import Grid
+
+
+def compare(
+    truth: Tensor, prediction: Tensor, space: Grid, path: str | Path, *, columns: Sequence[str], title: str = ""
+) -> Path:
+    """Draw columns of (truth, prediction, error): fields (n_columns, *space) in one or two dimensions (of three,
+    the middle slice along the first axis is shown). Truth and prediction share their colours."""
+    plt = _pyplot()
+    v, u = truth.detach().cpu().numpy(), prediction.detach().cpu().numpy()
+    if space.ndim == 3:
+        middle = space[0].n // 2
+        v, u, space = v[:, middle], u[:, middle], space[1:]
+    if space.ndim == 1:
+        figure, axes = plt.subplots(2, len(v), figsize=(3.2 * len(v), 4.4), squeeze=False, sharex=True, layout="constrained")
+        x = space[0].points().numpy()
+        for i, name in enumerate(columns):
+            axes[0, i].plot(x, v[i], "k", label="truth")
+            axes[0, i].plot(x, u[i], "C1--", label="prediction")
+            axes[1, i].plot(x, u[i] - v[i], "C3")
+            axes[0, i].set_title(name)
+            axes[1, i].set_xlabel(space[0].name)
+        axes[0, 0].legend()
+        axes[1, 0].set_ylabel("error")
+    else:
+        figure, axes = plt.subplots(3, len(v), figsize=(2.6 * len(v) + 1, 7.6), squeeze=False, layout="constrained")
+        extent = [e for axis in (space[0], space[1]) for e in (axis.start, axis.start + axis.length)]
+        bound = np.abs(u - v).max() or 1.0
+        for i, name in enumerate(columns):
+            low, high = float(v[i].min()), float(v[i].max())
+            if low < 0 < high:
+                low, high = -max(-low, high), max(-low, high)
+            cmap = "RdBu_r" if low < 0 else "viridis"
+            rows = (("truth", v[i], cmap, low, high), ("prediction", u[i], cmap, low, high), ("error", u[i] - v[i], "PuOr_r", -bound, bound))
+            for ax, (label, field, colours, vmin, vmax) in zip(axes[:, i], rows, strict=True):
+                image = ax.imshow(field.T, origin="lower", extent=extent, cmap=colours, vmin=vmin, vmax=vmax)
+                ax.set(xticks=[], yticks=[], ylabel=label if i == 0 else "")
+                figure.colorbar(image, ax=ax, shrink=0.8)
+            axes[0, i].set_title(name)
+    if title:
+        figure.suptitle(title)
+    return _save(figure, Path(path))
+
+
+def training_curve(metrics_csv: str | Path, path: str | Path) -> Path | None:
+    """Training and validation curves from a CSV log; None if it holds none."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    with open(metrics_csv, newline="") as f:
+        for row in csv.DictReader(f):
+            for name in ("train/loss", "val/loss", "val/relative_l2"):
+                if row.get(name):
+                    curves.setdefault(name, []).append((float(row["epoch"]), float(row[name])))
+    if not curves:
+        return None
+    figure, ax = _pyplot().subplots(figsize=(5.2, 3.6), layout="constrained")
+    for name, points in curves.items():
+        ax.semilogy(*zip(*points, strict=True), ".-", label=name)
+    ax.set_xlabel("epoch")
+    ax.grid(alpha=0.3, which="both")
+    ax.legend()
+    return _save(figure, Path(path))
+
+
+def _pyplot():  # type: ignore[no-untyped-def]
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure, path: Path) -> Path:  # type: ignore[no-untyped-def]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    _pyplot().close(figure)
+    return path

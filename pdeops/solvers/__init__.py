@@ -1,0 +1,1 @@
+"""Solvers. They see operators and arrays, never a PDE."""

@@ -1,0 +1,219 @@
+"""A trained operator as people use it: physical units in and out, saved without pickle."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from pdeops import __version__
+from pdeops.config import from_config, to_config
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn.normalizer import Normalizer
+from pdeops.problems.base import Problem
+from pdeops.window import Window
+
+FORMAT = 1
+CONFIG, WEIGHTS = "surrogate.json", "weights.safetensors"
+Array = TypeVar("Array", Tensor, np.ndarray)
+
+
+class Surrogate(nn.Module):
+    """normalise -> model -> denormalise -> constrain.
+
+    model: `model(a, out=None)` on normalised fields; window: bound to the data's grid (`Window.on`);
+    normalize_in, normalize_out: per channel; problem: the PDE, or None.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        window: Window,
+        normalize_in: Normalizer,
+        normalize_out: Normalizer,
+        problem: Problem | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.window, self.problem = model, window, problem
+        self.normalize_in, self.normalize_out = normalize_in, normalize_out
+
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """a (B, C_in, *grid_in) -> u (B, C_out, *grid_out or *out), both in physical units."""
+        u = self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+        if self.problem is None or isinstance(out, Tensor):
+            return u
+        grid = out if isinstance(out, Grid) else self.window.grid_out
+        return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
+
+    def predict(self, a: Array, out: Grid | Tensor | None = None) -> Array:
+        """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
+
+        NumPy arrays come back as NumPy arrays. Raises InputError if `a` has the wrong channels or axes, or
+        holds values that are not finite.
+        """
+        with _inference(self):
+            return _like(a, self(self._checked(a), out))
+
+    def rollout(self, a: Array, steps: int) -> Array:
+        """The next `steps` frames (B, C, steps, *space) by feeding predictions back in, from an input `a`.
+
+        Raises InputError for a steady problem, and as `predict` does.
+        """
+        if not self.window.evolves:
+            raise InputError("this surrogate maps fields to fields; there is no time to roll out. Use predict.")
+        if steps < 1:
+            raise InputError(f"steps={steps}: wanted at least 1")
+        with _inference(self):
+            state, frames = self._checked(a), []
+            for _ in range(-(-steps // self.window.n_out)):
+                u = self(state)
+                frames.append(self.window.unstack(u))
+                state = self.window.advance(state, u)
+            return _like(a, torch.cat(frames, dim=2)[:, :, :steps])
+
+    def _checked(self, a: Tensor | np.ndarray) -> Tensor:
+        a = torch.as_tensor(a).to(self.normalize_in.mean)
+        names, axes = self.window.in_names, self.window.grid_in.names
+        if a.ndim != len(axes) + 2 or a.shape[1] != len(names):
+            raise InputError(
+                f"got an input of shape {tuple(a.shape)}; wanted (batch, {len(names)}, {', '.join(axes)}) with the "
+                f"channels {list(names)}"
+            )
+        if not a.isfinite().all():
+            raise InputError("the input holds NaN or infinite values")
+        return a
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the weights, as a plain dictionary."""
+        return {
+            "format": FORMAT,
+            "pdeops": __version__,
+            "model": to_config(self.model),
+            "window": to_config(self.window),
+            "problem": to_config(self.problem),
+        }
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `surrogate.json` and `weights.safetensors`; `pdeops.load(directory)` gives it back bit for bit."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        for name, content in (
+            (WEIGHTS, save_tensors(tensors)),
+            (CONFIG, json.dumps(self.describe(), indent=2).encode()),
+        ):
+            temporary = directory / f".{name}.tmp"
+            temporary.write_bytes(content)
+            temporary.replace(directory / name)
+        return directory
+
+
+def build(description: dict[str, Any]) -> Surrogate:
+    """The surrogate that `Surrogate.describe` wrote down, with untrained weights.
+
+    Raises InputError if the description is not one, is of a newer format, or names foreign classes.
+    """
+    wanted = {"format", "model", "window", "problem"}
+    if not isinstance(description, dict) or not wanted <= set(description):
+        raise InputError(f"this is not the description of a surrogate: it lacks one of {sorted(wanted)}")
+    if description["format"] != FORMAT:
+        raise InputError(
+            f"this surrogate is of format {description['format']!r}, and pdeops {__version__} reads format {FORMAT}: "
+            "update pdeops"
+        )
+    model, window, problem = (from_config(description[key]) for key in ("model", "window", "problem"))
+    if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
+        raise InputError("this description does not hold a model, a window and a problem where they belong")
+    n_in, n_out = window.in_channels, window.out_channels
+    return Surrogate(model, window, _placeholder(n_in), _placeholder(n_out), problem)
+
+
+def load(path: str | Path) -> Surrogate:
+    """The surrogate in a directory that `Surrogate.save` wrote, in a run's directory, or in a training checkpoint.
+
+    Only tensors and plain values are read, and only pdeops classes are built: opening a file runs no code of
+    its own. Raises InputError, saying what is wrong, for anything missing, damaged or foreign.
+    """
+    path = Path(path)
+    if path.is_file():
+        description, tensors = _read_checkpoint(path)
+    else:
+        if not (path / CONFIG).exists() and (path / "surrogate" / CONFIG).exists():
+            path = path / "surrogate"
+        description, tensors = _read_directory(path)
+    surrogate = build(description)
+    try:
+        surrogate.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{path}: the weights do not fit the description. {error}") from error
+    return surrogate.eval()
+
+
+def _read_directory(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    for name in (CONFIG, WEIGHTS):
+        if not (path / name).exists():
+            raise InputError(f"there is no surrogate in {path}: no {name}")
+    try:
+        description = json.loads((path / CONFIG).read_text())
+    except ValueError as error:
+        raise InputError(f"{path / CONFIG} is not valid JSON: {error}") from error
+    try:
+        return description, load_tensors((path / WEIGHTS).read_bytes())
+    except SafetensorError as error:
+        raise InputError(f"{path / WEIGHTS} is damaged or not a safetensors file: {error}") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    checkpoint = read_checkpoint(path)
+    prefix = "surrogate."
+    tensors = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    return checkpoint["surrogate"], tensors
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A training checkpoint's tensors and plain values.
+
+    Raises InputError if it is missing, damaged, or was not written by pdeops.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a checkpoint of pdeops, or is damaged: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(checkpoint, dict) or not {"surrogate", "state_dict"} <= set(checkpoint):
+        raise InputError(f"{path} is not a checkpoint of pdeops: it holds no surrogate")
+    return checkpoint
+
+
+def _placeholder(channels: int) -> Normalizer:
+    return Normalizer(torch.zeros(channels), torch.ones(channels))
+
+
+def _like(a: Array, u: Tensor) -> Array:
+    return u.cpu().numpy() if isinstance(a, np.ndarray) else u
+
+
+@contextmanager
+def _inference(module: nn.Module) -> Iterator[None]:
+    """No gradients and evaluation mode; the former mode is restored."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)

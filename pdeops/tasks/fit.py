@@ -1,0 +1,121 @@
+"""Training a surrogate, on data or on the residual of its PDE."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from pdeops.metrics.panel import Panel
+from pdeops.surrogate import Surrogate
+from pdeops.window import Batch
+
+Loss = Callable[[Tensor, Batch], Tensor]
+
+
+class Fit(L.LightningModule):
+    """Minimise `loss(surrogate(a), batch)`; validate on the relative L2 error, test on the whole panel.
+
+    optimizer: parameters -> optimiser. scheduler: optimiser -> schedule, or None; one that takes
+    `total_steps` or `T_max` is given the number of steps of the run and advanced every step, any other every
+    epoch. seed: each epoch draws its randomness from (seed, epoch, rank) alone, so that a resumed run is the
+    unbroken one. settings: the resolved configuration, kept in checkpoints as a plain dictionary.
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        loss: Loss,
+        *,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+        seed: int = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.surrogate, self.loss = surrogate, loss
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.seed, self.settings = seed, settings
+        self.panel = Panel(surrogate.window.bound.space)
+        self.results: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.surrogate.parameters())
+        if self.scheduler is None:
+            return optimizer
+        takes = inspect.signature(self.scheduler).parameters
+        length = {name for name in ("total_steps", "T_max") if name in takes}
+        steps = {name: int(self.trainer.estimated_stepping_batches) for name in length}
+        interval = "step" if length else "epoch"
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer, **steps), "interval": interval},
+        }
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.loss(self.surrogate(batch.a, batch.out), batch)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.a))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        u = self.surrogate(batch.a, batch.out)
+        self._add("val/loss", self.loss(u, batch).expand(len(u)))
+        if batch.u is not None:
+            frames, truth = self.surrogate.window.unstack(u), self.surrogate.window.unstack(batch.u)
+            self._add("val/relative_l2", self.panel.only("relative_l2", frames, truth))
+
+    def on_validation_epoch_end(self) -> None:
+        for name, value in self._means().items():
+            self.log(name, value, prog_bar=True)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Loader 0: windows. Loader 1: whole trajectories, rolled out from their first history."""
+        window = self.surrogate.window
+        if dataloader_idx == 0:
+            u = window.unstack(self.surrogate(batch.a, batch.out))
+            found = self.panel(u, window.unstack(batch.u))  # type: ignore[arg-type]
+        else:
+            truth = batch.u
+            assert truth is not None
+            u = self.surrogate.rollout(batch.a, truth.shape[2])
+            times = window.time_step * torch.arange(1, truth.shape[2] + 1)
+            found = {f"rollout/{k}": v for k, v in self.panel.rollout(u, truth, times).items()}
+        for name, value in found.items():
+            self._add(f"test/{name}", value)
+
+    def on_test_epoch_end(self) -> None:
+        self.results = self._means()
+        self.log_dict(self.results)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["surrogate"] = self.surrogate.describe()
+        checkpoint["settings"] = self.settings
+
+    def _add(self, name: str, value: Tensor) -> None:
+        """Collect one value per sample (and channel)."""
+        value = value.detach().double().cpu()
+        self._sums[name] += torch.stack([value.sum(), torch.tensor(float(value.numel()), dtype=torch.float64)])
+
+    def _means(self) -> dict[str, float]:
+        """The mean over the samples of all processes, and a fresh start. A process without samples joins in."""
+        names = sorted(self._sums)
+        if self.trainer.world_size > 1:
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, {k: v.tolist() for k, v in self._sums.items()})
+            names = sorted(set().union(*gathered))
+            totals = {k: torch.tensor([part.get(k, [0, 0]) for part in gathered]).sum(0) for k in names}
+        else:
+            totals = dict(self._sums)
+        self._sums.clear()
+        return {name: float(totals[name][0] / totals[name][1]) for name in names}
