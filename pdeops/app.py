@@ -15,7 +15,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -45,12 +45,12 @@ def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
         call()
     except InputError as error:
         return _complain(str(error))
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, InputError):
+            raise
+        return _complain(str(cause))
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__  # type: ignore[assignment]
-            if isinstance(cause, InputError):
-                return _complain(str(cause))
         return _complain(explain(error, arguments))
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
@@ -79,7 +79,7 @@ def _refuse_multirun_on_devices(config: dict[str, Any]) -> None:
 
 def generate(config: dict[str, Any]) -> Path:
     """Make the data file of a configuration; print where it is."""
-    path = hydra.utils.instantiate(config["data"], problem=_problem(config), _convert_="all").prepare()
+    path = _build(config["data"], problem=_build(config["problem"])).prepare()
     print(path)
     return path
 
@@ -93,29 +93,27 @@ def train(config: dict[str, Any]) -> float | None:
     _quiet()
     out = Path(HydraConfig.get().runtime.output_dir)
     L.seed_everything(config["seed"], verbose=False)
-    data = hydra.utils.instantiate(config["data"], problem=_problem(config), _convert_="all")
+    data = _build(config["data"], problem=_build(config["problem"]))
     data.open()
     surrogate = _surrogate(config, data)
-    task = hydra.utils.instantiate(
+    task = _build(
         config["task"],
         surrogate,
-        hydra.utils.instantiate(config["loss"], _convert_="all")(data.window),
-        optimizer=hydra.utils.instantiate(config["optimizer"], _convert_="all"),
-        scheduler=hydra.utils.instantiate(config["scheduler"], _convert_="all"),
+        _build(config["loss"], data.window),
+        optimizer=hydra.utils.instantiate(config["optimizer"]),
+        scheduler=hydra.utils.instantiate(config["scheduler"]),
         seed=config["seed"],
         settings=config,
-        _convert_="all",
     )
     try:
-        trainer = hydra.utils.instantiate(
+        trainer = _build(
             config["trainer"],
             callbacks=_values(config["callbacks"]),
             logger=_values(config["logger"]) or False,
             default_root_dir=str(out),
-            _convert_="all",
         )
-    except (MisconfigurationException, HydraException) as error:
-        raise InputError(f"trainer: {error.__cause__ or error}") from error
+    except MisconfigurationException as error:
+        raise InputError(f"trainer: {error}") from error
     say = print if trainer.is_global_zero else lambda *_: None
     parameters = sum(p.numel() * (2 if p.is_complex() else 1) for p in surrogate.parameters())
     say(f"{type(surrogate.model).__name__} with {parameters:,} parameters on {data.file_path}; run in {out}")
@@ -138,8 +136,12 @@ def train(config: dict[str, Any]) -> float | None:
     return None if best_error is None else float(best_error)
 
 
-def _problem(config: dict[str, Any]) -> Any:
-    return hydra.utils.instantiate(config["problem"], _convert_="all")
+def _build(node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
+    """What a node's `_target_` makes of its own keys and the given objects; None for no node."""
+    if node is None:
+        return None
+    # as a partial, so that Hydra does not turn the objects into configurations
+    return hydra.utils.instantiate({**node, "_partial_": True}, _convert_="all")(*objects, **named)
 
 
 def _surrogate(config: dict[str, Any], data: Any) -> Any:
@@ -151,7 +153,7 @@ def _surrogate(config: dict[str, Any], data: Any) -> Any:
     sizes = (window.in_channels, window.out_channels, window.grid_in, window.grid_out)
     if config["init_from"] is None:
         mean_in, std_in, mean_out, std_out = data.channel_stats()
-        model = hydra.utils.instantiate(config["model"], *sizes, _convert_="all")
+        model = _build(config["model"], *sizes)
         return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
     saved = load(config["init_from"])
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
@@ -224,7 +226,7 @@ def _draw(out: Path, surrogate: Any, data: Any) -> None:
 
 
 def _values(node: dict[str, Any] | None) -> list[Any]:
-    return [hydra.utils.instantiate(v, _convert_="all") for v in (node or {}).values() if v is not None]
+    return [_build(v) for v in (node or {}).values() if v is not None]
 
 
 def _quiet() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,7 +115,8 @@ def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: in
             + (f"{hours:.0f} h {minutes:.0f} min" if hours else f"{minutes:.1f} min")
         )
     form = "{l_bar}{bar}| {n:.1f}/{total} samples [{elapsed}<{remaining}]"
-    with tqdm(total=n, initial=done, bar_format=form, disable=not missing) as bar:
+    pause = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log file
+    with tqdm(total=n, initial=done, bar_format=form, mininterval=pause, disable=not missing) as bar:
         for first in missing:
             indices = range(first, min(first + shard, n))
             base = bar.n
