@@ -198,31 +198,26 @@ def _leave_results(out: Path, task: Any, data: Any) -> None:
 
 
 def _draw(out: Path, surrogate: Any, data: Any) -> None:
-    """Truth, prediction and error of the first test sample: a few frames of its rollout, or its fields."""
+    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields."""
     import torch
 
     from pdeops.report.figures import compare
 
-    loaders = data.test_dataloader()
-    batch = next(iter(loaders[-1]))
-    a, v = batch.a[:1].cpu(), batch.u[:1].cpu()
+    batch = next(iter(data.test_dataloader()[-1]))
     surrogate = surrogate.cpu()
-    window, space = surrogate.window, surrogate.window.bound.space
-    if window.stacked:
-        u, names = surrogate.rollout(a, v.shape[2]), window.targets
-        picks = sorted({int(i) for i in torch.linspace(0, v.shape[2] - 1, 4)})
-        columns = [f"{names[0]}, t = {window.time_step * (i + 1):g}" for i in picks]
-        u, v = u[0, 0, picks], v[0, 0, picks]
-    elif window.evolves:
-        u = surrogate.predict(a)
-        times = window.grid_out[0].points().tolist()
-        picks = sorted({int(i) for i in torch.linspace(0, len(times) - 1, 4)})
-        columns = [f"{window.targets[0]}, t = {times[i]:g}" for i in picks]
-        u, v = u[0, 0, picks], v[0, 0, picks]
+    window = surrogate.window
+    if not window.evolves:
+        u, v = surrogate.predict(batch.a[:4].cpu())[:, 0], batch.u[:4, 0].cpu()
+        columns = [f"{window.targets[0]}, sample {i}" for i in range(len(u))]
+        title = "test samples"
     else:
-        u, columns = surrogate.predict(a)[0], list(window.targets)
-        v = v[0]
-    compare(v, u, space, out / "figures" / "test.png", columns=columns, title="first test sample")
+        a, v = batch.a[:1].cpu(), batch.u[:1].cpu()
+        u = surrogate.rollout(a, v.shape[2])
+        picks = sorted({int(i) for i in torch.linspace(0, v.shape[2] - 1, 4)})
+        columns = [f"{window.targets[0]}, t = {window.time_step * (i + 1):g}" for i in picks]
+        u, v = u[0, 0, picks], v[0, 0, picks]
+        title = "first test sample"
+    compare(v, u, window.bound.space, out / "figures" / "test.png", columns=columns, title=title)
 
 
 def _values(node: dict[str, Any] | None) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import pi, sqrt
+from math import pi
 
 import numpy as np
 import torch
@@ -32,14 +32,16 @@ def gaussian_field(
     # c_k multiplies exp(i kappa x), c_-k its conjugate: E|c_k|^2 = lambda_k / V
     deviation = np.sqrt(variance * (kappa2 + tau**2) ** -alpha / (2 * grid.volume))
     held = (2 * np.abs(kx) < nx) & (2 * np.abs(ky) < ny)
-    c = np.zeros((len(indices), nx, ny // 2 + 1), dtype=np.complex128)
-    for row, i in enumerate(indices):
-        xi = np.random.default_rng([seed, i]).standard_normal((len(kx), 2))
-        c[row, kx[held], ky[held]] = (deviation * (xi[:, 0] + 1j * xi[:, 1]))[held]
-    # a k_y = 0 row holds both k and -k
     axis_row = kx[held & (ky == 0)]
-    c[:, -axis_row, 0] = c[:, axis_row, 0].conj()
-    return torch.fft.irfft2(torch.from_numpy(c), s=grid.shape, norm="forward").unsqueeze(1)
+    fields = []
+    for i in indices:
+        xi = np.random.default_rng([seed, i]).standard_normal((len(kx), 2))
+        c = np.zeros((nx, ny // 2 + 1), dtype=np.complex128)
+        c[kx[held], ky[held]] = (deviation * (xi[:, 0] + 1j * xi[:, 1]))[held]
+        c[-axis_row, 0] = c[axis_row, 0].conj()  # the row k_y = 0 holds both k and -k
+        # one transform per sample: a batch's size would change the last digits
+        fields.append(torch.fft.irfft2(torch.from_numpy(c), s=grid.shape, norm="forward"))
+    return torch.stack(fields).unsqueeze(1)
 
 
 @lru_cache(maxsize=4)
@@ -53,8 +55,3 @@ def _modes(n: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort((ky, kx, np.maximum(np.abs(kx), ky)))
     return kx[order], ky[order]
 
-
-def deviation(variance: float, tau: float, alpha: float, top: int = 256) -> float:
-    """The pointwise standard deviation of `gaussian_field` on the unit torus: sqrt(sum of its eigenvalues)."""
-    kx, ky = _modes(2 * top + 1)
-    return sqrt(2 * float(np.sum(variance * (4 * pi**2 * (kx**2 + ky**2) + tau**2) ** -alpha)))

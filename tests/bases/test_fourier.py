@@ -1,0 +1,95 @@
+"""Trigonometric interpolation, derivatives and products against closed forms."""
+
+from math import pi
+
+import pytest
+import torch
+
+from pdeops.bases.fourier import Fourier, derivative, half_spectrum_weights, resample
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+
+
+def wave(grid, f):
+    return f(*grid.points().unbind(-1))
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [((16, 15), (24, 33)), ((24, 33), (16, 15)), ((16, 16), (8, 9)), ((9, 8), (16, 16))])
+def test_resampling_is_exact_for_what_both_lattices_resolve(n_in, n_out):
+    def f(x, y):
+        return 1 + torch.sin(2 * pi * 3 * x) * torch.cos(2 * pi * 2 * y) + torch.cos(2 * pi * (x - 3 * y))
+
+    coarse, fine = Grid.periodic(n_in), Grid.periodic(n_out)
+    torch.testing.assert_close(resample(wave(coarse, f), n_out), wave(fine, f))
+
+
+def test_the_nyquist_mode_splits_into_a_cosine():
+    n = 8
+    x = Axis("x", n).points()
+    fine = Axis("x", 20).points()
+    torch.testing.assert_close(resample(torch.cos(2 * pi * 4 * x), (20,)), torch.cos(2 * pi * 4 * fine))
+
+
+def test_coarsening_samples_the_part_the_coarse_lattice_holds():
+    x, coarse = Axis("x", 32).points(), Axis("x", 8).points()
+    u = torch.cos(2 * pi * 4 * x + 0.3) + torch.sin(2 * pi * 2 * x) + torch.sin(2 * pi * 7 * x)
+    expected = torch.cos(2 * pi * 4 * coarse + 0.3) + torch.sin(2 * pi * 2 * coarse)
+    torch.testing.assert_close(resample(u, (8,)), expected)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("n", [16, 17])
+def test_derivatives(order, n):
+    axis = Axis("x", n, length=3.0)
+    kappa = 2 * pi / 3 * 5
+    x = axis.points()
+    expected = kappa**order * torch.sin(kappa * x + order * pi / 2)
+    u = torch.sin(kappa * x).unsqueeze(-1).expand(n, 2)
+    torch.testing.assert_close(derivative(u, axis, dim=0, order=order)[:, 1], expected)
+
+
+@pytest.mark.parametrize("n", [(16, 16), (15, 18), (9, 7)])
+def test_products_are_exact_projections(n):
+    """The product of two fields of the basis, cut back to it, equals the product formed on a lattice that
+    holds all of it. On the grid's own lattice it would alias."""
+    grid = Grid.periodic(n, length=2.0)
+    basis = Fourier(grid)
+    generator = torch.Generator().manual_seed(0)
+    u, v = (basis.to_values(basis.to_modes(torch.randn(n, generator=generator, dtype=torch.float64))) for _ in range(2))
+    huge = tuple(4 * k for k in n)
+    exact = resample(u, huge) * resample(v, huge)
+    c = torch.fft.rfftn(exact, norm="forward")
+    product = basis.from_fine(basis.to_fine(basis.to_modes(u)) * basis.to_fine(basis.to_modes(v)))
+    top = [(k - 1) // 2 for k in n]
+    for kx in range(-top[0], top[0] + 1):
+        torch.testing.assert_close(product[kx, : top[1] + 1], c[kx, : top[1] + 1])
+    aliased = basis.to_modes(u * v)
+    assert (aliased - product).abs().max() > 1e-3
+
+
+def test_the_basis_drops_exactly_the_nyquist_modes():
+    grid = Grid.periodic((8, 8))
+    basis = Fourier(grid)
+    x = grid.points()[..., 0]
+    kept, nyquist = torch.cos(2 * pi * 3 * x), torch.cos(2 * pi * 4 * x)
+    torch.testing.assert_close(basis.to_values(basis.to_modes(kept + nyquist)), kept)
+
+
+def test_wavenumbers_are_physical():
+    grid = Grid((Axis("x", 12, 3.0), Axis("y", 10, 2 * pi)))
+    basis = Fourier(grid)
+    u = wave(grid, lambda x, y: torch.sin(2 * pi / 3 * 2 * x) * torch.cos(3 * y))
+    minus_laplacian = basis.to_values(basis.k2 * basis.to_modes(u))
+    torch.testing.assert_close(minus_laplacian, ((4 * pi / 3) ** 2 + 9) * u)
+
+
+@pytest.mark.parametrize("n", [8, 9])
+def test_parseval(n):
+    u = torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    c = torch.fft.rfft(u, norm="forward")
+    assert float((half_spectrum_weights(n) * c.abs() ** 2).sum()) == pytest.approx(float(u.square().mean()))
+
+
+def test_a_wall_is_refused():
+    with pytest.raises(InputError, match="periodic axes"):
+        Fourier(Grid((Axis("x", 8, nodes="cell"),)))

@@ -1,0 +1,126 @@
+"""Navier-Stokes against an exact vortex, the velocity form and its own invariants."""
+
+from math import pi
+
+import pytest
+import torch
+
+from pdeops.bases.fourier import Fourier
+from pdeops.errors import InputError
+from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.solvers.steppers import Stepper
+
+
+def vortex(problem, k=1):
+    x, y = (2 * pi * k / problem.length * c for c in problem.grid.space.points().unbind(-1))
+    return (torch.cos(x) * torch.cos(y)).view(1, 1, problem.n, problem.n)
+
+
+@pytest.mark.parametrize("length", [1.0, 2 * pi])
+def test_taylor_green_to_ten_digits(length):
+    """w = exp(-2 viscosity kappa^2 t) cos(kappa x) cos(kappa y) solves the unforced equations."""
+    viscosity = 1e-3 * length**2
+    problem = NavierStokes2D(
+        n=32, viscosity=viscosity, horizon=5.0, frames=5, length=length, forcing=0.0, solver=Stepper(dt=5e-4)
+    )
+    a = vortex(problem)
+    u = problem.solve(a).u
+    decay = torch.exp(-2 * viscosity * (2 * pi / length) ** 2 * problem.grid[0].points()).view(-1, 1, 1)
+    exact = decay * a.unsqueeze(2)
+    assert ((u - exact).norm() / exact.norm()) < 1e-10
+
+
+def tendency(problem, w):
+    basis = Fourier(problem.grid.space)
+    return basis.to_values(problem.nonlinear(basis)(basis.to_modes(w)))
+
+
+def test_the_nonlinearity_is_minus_u_grad_w_plus_f():
+    """Against the advective form, differentiated by hand, for a flow whose advection does not vanish."""
+    problem = NavierStokes2D(n=32, length=2 * pi, forcing=0.3)
+    x, y = problem.grid.space.points().unbind(-1)
+    # psi = sin x cos 2y + cos 3x, u = psi_y, v = -psi_x, w = -Laplace psi
+    w = 5 * torch.sin(x) * torch.cos(2 * y) + 9 * torch.cos(3 * x)
+    u, v = -2 * torch.sin(x) * torch.sin(2 * y), -torch.cos(x) * torch.cos(2 * y) + 3 * torch.sin(3 * x)
+    w_x, w_y = 5 * torch.cos(x) * torch.cos(2 * y) - 27 * torch.sin(3 * x), -10 * torch.sin(x) * torch.sin(2 * y)
+    expected = -(u * w_x + v * w_y) + 0.3 * (torch.sin(x + y) + torch.cos(x + y))
+    torch.testing.assert_close(tendency(problem, w[None, None])[0, 0], expected)
+
+
+def test_advection_conserves_energy_enstrophy_and_the_mean():
+    """<N(w), psi> = <N(w), w> = <N(w), 1> = 0: exactly, because products are free of aliasing."""
+    problem = NavierStokes2D(n=24, forcing=0.0)
+    generator = torch.Generator().manual_seed(0)
+    basis = Fourier(problem.grid.space)
+    c = basis.to_modes(torch.randn(1, 1, 24, 24, generator=generator, dtype=torch.float64))
+    c[..., 0, 0] = 0
+    w, advection = basis.to_values(c), tendency(problem, basis.to_values(c))
+    psi = basis.to_values(c / torch.where(basis.k2 > 0, basis.k2, 1.0))
+    for test in (w, psi, torch.ones_like(w)):
+        assert abs(float((advection * test).sum())) < 1e-11 * float(advection.norm() * test.norm())
+
+
+def test_enstrophy_balance_of_the_solution():
+    """d/dt <w^2>/2 = -viscosity <|grad w|^2> + <f w>, in finite time differences of the solution."""
+    problem = NavierStokes2D(n=32, horizon=0.5, frames=50, solver=Stepper(dt=1e-2))
+    u = problem.solve(problem.sample([0], 0)).u[0, 0]
+    basis = Fourier(problem.grid.space)
+    c = basis.to_modes(u)
+    x, y = problem.grid.space.points().unbind(-1)
+    force = 0.1 * (torch.sin(2 * pi * (x + y)) + torch.cos(2 * pi * (x + y)))
+    diffusion = basis.to_values(-problem.viscosity * basis.k2 * c)
+    power = (u * (diffusion + force)).mean((1, 2))
+    enstrophy = u.square().mean((1, 2)) / 2
+    measured = (enstrophy[2:] - enstrophy[:-2]) / (2 * 0.01)
+    torch.testing.assert_close(measured, power[1:-1], rtol=1e-3, atol=1e-9)
+
+
+def test_spatial_convergence_is_spectral():
+    a, solutions = None, {}
+    for n in (16, 32, 64):
+        problem = NavierStokes2D(n=n, horizon=1.0, frames=1, viscosity=5e-3, solver=Stepper(dt=0.02))
+        a = problem.sample([0], 0)
+        solutions[n] = problem.solve(a).u[0, 0, -1]
+    errors = [(solutions[n] - solutions[64][:: 64 // n, :: 64 // n]).abs().max() for n in (16, 32)]
+    assert errors[1] < errors[0] / 20
+
+
+def test_the_same_seed_is_the_same_function_on_every_lattice():
+    coarse, fine = (NavierStokes2D(n=n).sample([7], 1) for n in (32, 64))
+    basis = Fourier(NavierStokes2D(n=32).grid.space)
+    torch.testing.assert_close(basis.to_modes(coarse), basis.to_modes(fine[..., ::2, ::2]), rtol=0.2, atol=2e-4)
+    c_coarse, c_fine = (torch.fft.rfft2(w, norm="forward") for w in (coarse, fine))
+    torch.testing.assert_close(c_coarse[..., :16, :16], c_fine[..., :16, :16])
+
+
+def test_initial_states_have_the_stated_covariance():
+    """E|c_k|^2 = 7^(3/2) (4 pi^2 |k|^2 + 49)^(-5/2) for every mode, zero mean."""
+    problem = NavierStokes2D(n=16)
+    c = torch.fft.fft2(problem.sample(range(4000), 0)[:, 0], norm="forward")
+    measured = c.abs().square().mean(0)
+    k = torch.fft.fftfreq(16, 1 / 16, dtype=torch.float64)
+    k2 = k[:, None] ** 2 + k[None, :] ** 2
+    expected = 7**1.5 * (4 * pi**2 * k2 + 49) ** -2.5
+    inner = (k.abs()[:, None] < 8) & (k.abs()[None, :] < 8) & (k2 > 0)
+    assert measured[0, 0] < 1e-30
+    ratio = (measured / expected)[inner]
+    assert ratio.mean() == pytest.approx(1, abs=0.01)
+    assert (ratio - 1).abs().max() < 0.12
+
+
+def test_blow_up_stops_with_the_sample_and_the_remedy():
+    problem = NavierStokes2D(n=16, horizon=2.0, frames=2, viscosity=0.0, solver=Stepper(dt=0.5))
+    a = problem.sample([0, 1], 0)
+    a[1] *= 1e6
+    with pytest.raises(InputError, match=r"sample 1 .* no longer finite at time .*Lower solver.dt"):
+        problem.solve(a)
+
+
+def test_mistakes_are_refused():
+    with pytest.raises(InputError, match="viscosity >= 0"):
+        NavierStokes2D(viscosity=-1.0)
+    with pytest.raises(InputError, match=r"problem\.n=2"):
+        NavierStokes2D(n=2)
+    with pytest.raises(InputError, match="two snapshots"):
+        problem = NavierStokes2D(n=8)
+        problem.residual(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8), problem.grid.space)

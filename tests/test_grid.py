@@ -1,0 +1,106 @@
+"""Nodes, quadrature, and grids as values."""
+
+from math import pi
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+
+NODES = ("periodic", "cell", "uniform", "left", "right", "chebyshev")
+
+
+@pytest.mark.parametrize("nodes", NODES)
+def test_weights_sum_to_the_length_and_points_stay_inside(nodes):
+    axis = Axis("x", 9, length=2.5, nodes=nodes, start=-1.0)
+    assert axis.weights().sum() == pytest.approx(2.5, rel=1e-14)
+    assert (axis.points() >= -1.0).all()
+    assert (axis.points() <= 1.5 + 1e-14).all()
+
+
+def test_where_the_nodes_sit():
+    def at(nodes):
+        return Axis("x", 4, 2.0, nodes, start=1.0).points().tolist()
+
+    assert at("periodic") == [1, 1.5, 2, 2.5]
+    assert at("left") == [1, 1.5, 2, 2.5]
+    assert at("right") == [1.5, 2, 2.5, 3]
+    assert at("cell") == [1.25, 1.75, 2.25, 2.75]
+    assert at("uniform") == pytest.approx([1, 5 / 3, 7 / 3, 3])
+    assert at("chebyshev") == pytest.approx([1, 1.5, 2.5, 3])
+
+
+@pytest.mark.parametrize(("nodes", "order"), [("cell", 2), ("uniform", 2), ("left", 1), ("right", 1)])
+def test_quadrature_order(nodes, order):
+    def error(n):
+        axis = Axis("x", n, nodes=nodes)
+        return abs(float((axis.weights() * axis.points().exp()).sum()) - (torch.e - 1))
+
+    assert torch.log2(torch.tensor(error(40) / error(80))) == pytest.approx(order, abs=0.05)
+
+
+def test_clenshaw_curtis_is_exact_for_polynomials_below_its_size():
+    axis = Axis("x", 8, length=3.0, nodes="chebyshev", start=-1.0)
+    x, w = axis.points(), axis.weights()
+    for k in range(8):
+        assert float((w * x**k).sum()) == pytest.approx((2 ** (k + 1) - (-1) ** (k + 1)) / (k + 1), rel=1e-12)
+
+
+def test_periodic_quadrature_is_exact_for_resolved_waves():
+    axis = Axis("x", 8, length=2.0)
+    wave = torch.cos(2 * pi / 2.0 * 3 * axis.points())
+    assert float((axis.weights() * wave**2).sum()) == pytest.approx(1.0)
+
+
+def test_tensor_product():
+    grid = Grid((Axis("x", 3, 2.0, "uniform"), Axis("y", 4, 3.0)))
+    assert grid.shape == (3, 4)
+    assert grid.points().shape == (3, 4, 2)
+    assert torch.equal(grid.points()[1, 2], torch.tensor([1.0, 1.5], dtype=torch.float64))
+    assert grid.weights().sum() == pytest.approx(6.0)
+    assert grid.volume == 6.0
+
+
+def test_slices_sums_and_resizing_are_grids():
+    grid = Grid((Axis("time", 5, 1.0, "uniform"), *Grid.periodic((4, 6))))
+    assert isinstance(grid[1:], Grid)
+    assert grid.space == Grid.periodic((4, 6))
+    assert grid[:1] + grid.space == grid
+    assert grid.resized((3, 8, 8)).shape == (3, 8, 8)
+    assert hash(grid) == hash(Grid(tuple(grid)))
+
+
+def test_a_grid_is_a_constant_of_a_pytree():
+    grid = Grid.periodic((4, 6))
+    leaves, spec = pytree.tree_flatten({"out": grid})
+    assert leaves == []
+    assert pytree.tree_unflatten(leaves, spec)["out"] == grid
+    restored = pytree.treespec_loads(pytree.treespec_dumps(spec))
+    assert pytree.tree_unflatten([], restored)["out"] == grid
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nodes": "lattice"}, "wanted one of"),
+        ({"nodes": "cell", "bc": "periodic"}, "go together"),
+        ({"bc": "walls"}, "wanted one of"),
+        ({"n": 0}, "need n >= 1"),
+        ({"n": 1, "nodes": "uniform"}, "need n >= 2"),
+        ({"length": 0.0}, "positive"),
+    ],
+)
+def test_bad_axes_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Axis(**({"name": "x", "n": 4} | arguments))
+
+
+def test_bad_grids_are_refused():
+    with pytest.raises(InputError, match="own name"):
+        Grid((Axis("x", 4), Axis("x", 4)))
+    with pytest.raises(InputError, match="time must be the first"):
+        Grid((Axis("x", 4), Axis("time", 4, nodes="uniform")))
+    with pytest.raises(InputError, match="cannot resize"):
+        Grid.periodic((4, 4)).resized((4,))

@@ -1,0 +1,91 @@
+"""Norms against closed forms: exponents, factors, resolution, Parseval."""
+
+from math import inf, pi, sqrt
+
+import pytest
+import torch
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.norms import Lp, Sobolev
+
+
+def sine(grid, k):
+    return torch.sin(2 * pi / grid[0].length * k * grid.points()[..., 0])
+
+
+@pytest.mark.parametrize("s", [-1.5, -1, -0.5, 0, 0.5, 1, 2])
+@pytest.mark.parametrize("length", [1.0, 2 * pi])
+def test_one_wave(s, length):
+    """||sin(kappa x)||_{H^s}^2 = V / 2 (alpha + kappa^2)^s."""
+    grid = Grid.periodic((32, 31), length)
+    kappa = 2 * pi / length * 5
+    for alpha in (1.0, 0.1):
+        expected = length * sqrt(0.5) * (alpha + kappa**2) ** (s / 2)
+        expected = expected if s else length * sqrt(0.5)
+        assert float(Sobolev(grid, s, alpha)(sine(grid, 5))) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("s", [-1, 0, 1, 2])
+def test_growth_exponent(s):
+    grid = Grid.periodic((256, 4))
+    norm = Sobolev(grid, s)
+    growth = torch.log2(norm(sine(grid, 64)) / norm(sine(grid, 32)))
+    assert float(growth) == pytest.approx(s, abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [(16, 16), (15, 16), (16, 15), (9, 11)])
+def test_order_zero_is_l2_with_parsevals_weights(n):
+    grid = Grid.periodic(n, 3.0)
+    u = torch.randn(2, 3, *n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    tiny = Sobolev(grid, 1e-12)(u)  # through the transform
+    torch.testing.assert_close(tiny, Lp(grid)(u))
+    torch.testing.assert_close(Sobolev(grid, 0)(u), Lp(grid)(u))
+
+
+@pytest.mark.parametrize("s", [-1, 1])
+def test_independent_of_resolution(s):
+    values = [float(Sobolev(g, s)(sine(g, 3))) for g in (Grid.periodic((16, 8)), Grid.periodic((41, 30)))]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_h_minus_1_is_dual_to_h_1():
+    """<u, v> <= ||u||_{-1} ||v||_1, with equality for v = (1 - Laplace)^-1 u."""
+    grid = Grid.periodic((16, 16))
+    u = sine(grid, 2) + torch.cos(2 * pi * 3 * grid.points()[..., 1])
+    v = sine(grid, 2) / (1 + (4 * pi) ** 2) + torch.cos(2 * pi * 3 * grid.points()[..., 1]) / (1 + (6 * pi) ** 2)
+    inner = float((grid.weights() * u * v).sum())
+    assert inner == pytest.approx(float(Sobolev(grid, -1)(u) * Sobolev(grid, 1)(v)))
+
+
+def test_time_is_integrated_by_quadrature():
+    grid = Grid((Axis("time", 65, 2.0, "uniform"), *Grid.periodic((8, 8))))
+    t, x, _ = grid.points().unbind(-1)
+    u = t * torch.sin(2 * pi * x)
+    expected = sqrt(8 / 3 / 2) * (1 + 4 * pi**2) ** -0.5
+    assert float(Sobolev(grid, -1)(u)) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(1, 0.5), (2, sqrt(1 / 3)), (4, 0.2**0.25), (inf, 1.0)])
+def test_lp_of_a_ramp(p, expected):
+    grid = Grid((Axis("x", 2001, nodes="uniform"),))
+    assert float(Lp(grid, p)(grid.points()[..., 0])) == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_value_per_sample_and_channel():
+    grid = Grid.periodic((8, 8))
+    u = torch.ones(2, 3, 8, 8) * torch.arange(1, 7).view(2, 3, 1, 1)
+    for norm in (Lp(grid), Sobolev(grid, 1)):
+        torch.testing.assert_close(norm(u), torch.arange(1.0, 7.0).view(2, 3))
+
+
+def test_mistakes_are_refused():
+    grid = Grid.periodic((8, 8))
+    with pytest.raises(InputError, match="grid's shape"):
+        Sobolev(grid, 1)(torch.zeros(8, 9))
+    with pytest.raises(InputError, match="periodic axes"):
+        Sobolev(Grid((Axis("x", 8, nodes="cell"),)), -1)
+    with pytest.raises(InputError, match="p >= 1"):
+        Lp(grid, 0.5)
+    with pytest.raises(InputError, match="alpha"):
+        Sobolev(grid, 1, alpha=0)
