@@ -70,7 +70,11 @@ def _job(run: Job, config: DictConfig) -> Any:
 
 def _refuse_multirun_on_devices(config: dict[str, Any]) -> None:
     devices = config["trainer"].get("devices", 1)
-    if HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN" and devices not in (1, "auto", [0]):
+    if (
+        HydraConfig.get().mode is not None
+        and HydraConfig.get().mode.name == "MULTIRUN"
+        and devices not in (1, "auto", [0])
+    ):
         raise InputError(
             f"-m with trainer.devices={devices}: several runs, each on several devices, do not fit into one process "
             "tree. Start one run per command, or use one device per run."

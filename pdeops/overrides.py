@@ -43,7 +43,19 @@ class Run:
     init_from: str | None
 
 
-GROUPS = ("problem", "solver", "data", "model", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks", "task")
+GROUPS = (
+    "problem",
+    "solver",
+    "data",
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "logger",
+    "callbacks",
+    "task",
+)
 
 
 def shipped(name: str) -> Path:
@@ -137,9 +149,8 @@ def _fits(value: Any, wanted: Any) -> bool:
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         items = get_args(wanted)
         return isinstance(value, list) and (not items or all(_fits(v, items[0]) for v in value))
-    if isinstance(value, bool | int | float | str) and inspect.isclass(wanted) and wanted.__module__.startswith("pdeops"):
-        return False
-    return True
+    scalar = isinstance(value, bool | int | float | str)
+    return not (scalar and inspect.isclass(wanted) and wanted.__module__.startswith("pdeops"))
 
 
 def _words(wanted: Any) -> str:
@@ -191,7 +202,9 @@ def _explain_override(key: str, value: Any, text: str) -> str | None:
     close = nearest(key, keys) or nearest(key, siblings)
     options = close or siblings or sorted({k.split(".")[0] for k in keys})
     listed = " or ".join(repr(c) for c in options) if close else ", ".join(options)
-    return f"unknown key {key!r} in {text!r}. {'Did you mean' if close else 'Known here:'} {listed}{'?' if close else '.'}"
+    return (
+        f"unknown key {key!r} in {text!r}. {'Did you mean' if close else 'Known here:'} {listed}{'?' if close else '.'}"
+    )
 
 
 def _known_keys() -> list[str]:

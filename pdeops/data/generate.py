@@ -131,7 +131,8 @@ def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: in
                 worst = float(solution.error[bad].max())
                 raise InputError(
                     f"{problem.name}: sample {indices[bad[0]]} has a solver error of {worst:.1e}, above "
-                    "solver.tolerance. Lower solver.dt (or raise the tolerance, if you mean it); whole shards written so far are kept."
+                    "solver.tolerance. Lower solver.dt (or raise the tolerance, if you mean it). Whole "
+                    "shards written so far are kept."
                 )
             with atomically(_shard(parts, first)) as temporary, h5py.File(temporary, "w") as f:
                 f["a"], f["u"] = a.float().numpy(), solution.u.float().cpu().numpy()

@@ -46,7 +46,11 @@ class Panel:
 
     def only(self, name: str, u: Tensor, v: Tensor) -> Tensor:
         """One metric of the panel, (B, C)."""
-        return self._per_frame(name, u, v).flatten(2).mean(2) if u.ndim > self.space.ndim + 2 else self._per_frame(name, u, v)
+        return (
+            self._per_frame(name, u, v).flatten(2).mean(2)
+            if u.ndim > self.space.ndim + 2
+            else self._per_frame(name, u, v)
+        )
 
     def _per_frame(self, name: str, u: Tensor, v: Tensor) -> Tensor:
         # transforms and sums in at least single precision, whatever the model ran in

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, pad
 
 from pdeops.bases.fourier import resample
 from pdeops.errors import InputError
@@ -26,7 +26,9 @@ class FNO(nn.Module):
     width: channels C; modes: kept frequencies per axis, both signs together, one for all axes or one each;
     depth: number of blocks; mlp_ratio: hidden width of a block's MLP over C (0: no MLP and no gate);
     lifting_ratio, projection_ratio: hidden widths of P and Q over C; coordinates: append x, scaled to
-    [0, 1], to the input (without it, on periodic axes, the operator commutes with translations).
+    [0, 1], to the input (without it, on periodic axes, the operator commutes with translations); padding: zeros
+    appended to the lifted field along axes that are not periodic, as a fraction of their nodes, and cut off
+    before Q, so that opposite ends do not touch.
 
     Source: Li et al., ICLR 2021, section 4, in the block form of neuraloperator 2.0, whose weights
     `load_neuralop` accepts. Raises InputError on sizes out of range and inputs of the wrong shape.
@@ -46,6 +48,7 @@ class FNO(nn.Module):
         lifting_ratio: float = 2.0,
         projection_ratio: float = 2.0,
         coordinates: bool = True,
+        padding: float = 0.0,
     ) -> None:
         super().__init__()
         d = grid_in.ndim
@@ -55,6 +58,8 @@ class FNO(nn.Module):
             raise InputError(f"an FNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
         if min(width, depth) < 1:
             raise InputError(f"model.width={width}, model.depth={depth}: both must be at least 1")
+        if padding < 0:
+            raise InputError(f"model.padding={padding}: wanted a fraction of at least 0")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.grid_in, self.grid_out = grid_in, grid_out
         self.width, self.depth, self.mlp_ratio = width, depth, mlp_ratio
@@ -63,11 +68,8 @@ class FNO(nn.Module):
             raise InputError(
                 f"model.modes={list(self.modes)}; wanted one number or {d}, one for each of {grid_in.names}"
             )
-        self.lifting_ratio, self.projection_ratio, self.coordinates = (
-            lifting_ratio,
-            projection_ratio,
-            coordinates,
-        )
+        self.lifting_ratio, self.projection_ratio = lifting_ratio, projection_ratio
+        self.coordinates, self.padding = coordinates, padding
 
         features = in_channels + (d if coordinates else 0)
         self.lifting = _mlp(features, round(lifting_ratio * width), width)
@@ -86,11 +88,24 @@ class FNO(nn.Module):
         if self.coordinates:
             x = self._coordinates(a.shape[2:], a)
             v = torch.cat([a, x.expand(len(a), *x.shape)], dim=1)
-        v = self.lifting(v.movedim(1, -1))
+        v = self._pad(self.lifting(v.movedim(1, -1)))
         n_out = self._resolution(a.shape[2:], out)
+        padded_out = tuple(n + extra for n, extra in zip(n_out, self._extra(n_out), strict=True))
         for block in self.blocks:
-            v = block(v, n_out if block.last else tuple(v.shape[1:-1]))
+            v = block(v, padded_out if block.last else tuple(v.shape[1:-1]))
+        for dim, n in enumerate(n_out, start=1):
+            v = v.narrow(dim, 0, n)
         return self.projection(v).movedim(-1, 1)
+
+    def _extra(self, n: Sequence[int]) -> tuple[int, ...]:
+        """Nodes that padding appends to each axis."""
+        return tuple(0 if axis.periodic else round(self.padding * k) for axis, k in zip(self.grid_in, n, strict=True))
+
+    def _pad(self, v: Tensor) -> Tensor:
+        extra = self._extra(v.shape[1:-1])
+        if not any(extra):
+            return v
+        return pad(v, [0, 0, *(e for k in reversed(extra) for e in (0, k))])
 
     def _coordinates(self, n: Sequence[int], like: Tensor) -> Tensor:
         """(d, *n): where the nodes sit on each axis, scaled to [0, 1]."""

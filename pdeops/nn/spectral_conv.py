@@ -55,8 +55,9 @@ class SpectralConv(nn.Module):
         return _synthesise(_mix(z, weight), n_out, onto)
 
     def _kept(self, i: int, n: int) -> int:
-        """How many stored modes an axis of n nodes resolves."""
-        return min(self.stored[i], n // 2 + 1 if i == len(self.stored) - 1 else n)
+        """How many stored modes an axis of n nodes resolves, |f| <= n / 2."""
+        resolved = n // 2 + 1 if i == len(self.stored) - 1 else 2 * (n // 2) + 1
+        return min(self.stored[i], resolved)
 
 
 def _analyse(v: Tensor, kept: tuple[int, ...]) -> Tensor:
@@ -136,7 +137,8 @@ def full_synthesis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> 
     f = _frequencies(k)
     cos, sin = _angles(f, n).cos().T, _angles(f, n).sin().T
     table = torch.stack([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)], dim=1)  # (n, part, 2k)
-    table[:, :, (2 * f.abs() == n).repeat(2)] *= 2  # both halves of the Nyquist mode fall on one
+    if k == n and n % 2 == 0:
+        table[:, :, (2 * f == -n).repeat(2)] *= 2  # -n/2 is kept without n/2: it stands for both halves
     return table.flatten(0, 1).to(device, dtype)
 
 

@@ -105,7 +105,9 @@ class Elliptic(Problem):
             matrix, b = self.system(a_i.detach().cpu().double())
             coo = matrix.tocoo()
             index = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
-            sparse = torch.sparse_coo_tensor(index, torch.from_numpy(coo.data), coo.shape, check_invariants=False).to(u_i)
+            sparse = torch.sparse_coo_tensor(index, torch.from_numpy(coo.data), coo.shape, check_invariants=False).to(
+                u_i
+            )
             rows.append((torch.from_numpy(b).to(u_i) - sparse @ u_i.flatten()).view(-1, *grid.shape))
         return torch.stack(rows)
 

@@ -54,4 +54,3 @@ def _modes(n: int) -> tuple[np.ndarray, np.ndarray]:
     kx, ky = kx[half], ky[half]
     order = np.lexsort((ky, kx, np.maximum(np.abs(kx), ky)))
     return kx[order], ky[order]
-

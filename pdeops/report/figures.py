@@ -23,7 +23,9 @@ def compare(
         middle = space[0].n // 2
         v, u, space = v[:, middle], u[:, middle], space[1:]
     if space.ndim == 1:
-        figure, axes = plt.subplots(2, len(v), figsize=(3.2 * len(v), 4.4), squeeze=False, sharex=True, layout="constrained")
+        figure, axes = plt.subplots(
+            2, len(v), figsize=(3.2 * len(v), 4.4), squeeze=False, sharex=True, layout="constrained"
+        )
         x = space[0].points().numpy()
         for i, name in enumerate(columns):
             axes[0, i].plot(x, v[i], "k", label="truth")
@@ -42,7 +44,11 @@ def compare(
             if low < 0 < high:
                 low, high = -max(-low, high), max(-low, high)
             cmap = "RdBu_r" if low < 0 else "viridis"
-            rows = (("truth", v[i], cmap, low, high), ("prediction", u[i], cmap, low, high), ("error", u[i] - v[i], "PuOr_r", -bound, bound))
+            rows = (
+                ("truth", v[i], cmap, low, high),
+                ("prediction", u[i], cmap, low, high),
+                ("error", u[i] - v[i], "PuOr_r", -bound, bound),
+            )
             for ax, (label, field, colours, vmin, vmax) in zip(axes[:, i], rows, strict=True):
                 image = ax.imshow(field.T, origin="lower", extent=extent, cmap=colours, vmin=vmin, vmax=vmax)
                 ax.set(xticks=[], yticks=[], ylabel=label if i == 0 else "")

@@ -14,7 +14,9 @@ def wave(grid, f):
     return f(*grid.points().unbind(-1))
 
 
-@pytest.mark.parametrize(("n_in", "n_out"), [((16, 15), (24, 33)), ((24, 33), (16, 15)), ((16, 16), (8, 9)), ((9, 8), (16, 16))])
+@pytest.mark.parametrize(
+    ("n_in", "n_out"), [((16, 15), (24, 33)), ((24, 33), (16, 15)), ((16, 16), (8, 9)), ((9, 8), (16, 16))]
+)
 def test_resampling_is_exact_for_what_both_lattices_resolve(n_in, n_out):
     def f(x, y):
         return 1 + torch.sin(2 * pi * 3 * x) * torch.cos(2 * pi * 2 * y) + torch.cos(2 * pi * (x - 3 * y))

@@ -86,7 +86,9 @@ def test_float32_and_another_grid(make):
     u = torch.randn(2, len(problem.out_names), *grid.shape)
     r = problem.residual(u[:, :, 0], u, grid)
     assert r.dtype == torch.float32
-    torch.testing.assert_close(r.double(), problem.residual(u[:, :, 0].double(), u.double(), grid), rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(
+        r.double(), problem.residual(u[:, :, 0].double(), u.double(), grid), rtol=1e-3, atol=1e-2
+    )
 
 
 def test_written_down_and_built_again(make):

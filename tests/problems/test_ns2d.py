@@ -121,6 +121,6 @@ def test_mistakes_are_refused():
         NavierStokes2D(viscosity=-1.0)
     with pytest.raises(InputError, match=r"problem\.n=2"):
         NavierStokes2D(n=2)
+    problem = NavierStokes2D(n=8)
     with pytest.raises(InputError, match="two snapshots"):
-        problem = NavierStokes2D(n=8)
         problem.residual(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8), problem.grid.space)

@@ -31,7 +31,9 @@ def test_explicit_order(scheme):
 def test_implicit_order(scheme):
     """u' = -2 u."""
     rate, one = torch.tensor([-2.0], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    assert order(scheme, rate, torch.zeros_like, one, rate.exp(), 0.05) == pytest.approx(SCHEMES[scheme].order[1], abs=0.1)
+    assert order(scheme, rate, torch.zeros_like, one, rate.exp(), 0.05) == pytest.approx(
+        SCHEMES[scheme].order[1], abs=0.1
+    )
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -1,0 +1,72 @@
+"""Losses against closed forms."""
+
+from math import pi, sqrt
+
+import pytest
+import torch
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.losses.residual import Residual
+from pdeops.losses.supervised import RelativeLp, RelativeSobolev
+from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.solvers.steppers import Stepper
+from pdeops.window import Batch, Window
+
+SPACE = Grid.periodic((16, 16))
+STEADY = Window().on(SPACE, ("u",), ("a",))
+
+
+def wave(k):
+    return torch.sin(2 * pi * k * SPACE.points()[..., 0])[None, None]
+
+
+def test_relative_lp_is_per_sample_and_channel_then_averaged():
+    v = torch.cat([wave(1), 100 * wave(2)])
+    u = v * torch.tensor([1.1, 1.3]).view(2, 1, 1, 1)
+    loss = RelativeLp(STEADY)(u, Batch(v, v))
+    assert float(loss) == pytest.approx(0.2)
+    assert float(RelativeLp(STEADY)(torch.zeros_like(v), Batch(v, v))) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("s", [-1, 0, 1])
+def test_relative_sobolev_weighs_waves(s):
+    v, e = wave(1), 0.1 * wave(5)
+    expected = 0.1 * sqrt((1 + (10 * pi) ** 2) / (1 + (2 * pi) ** 2)) ** s
+    assert float(RelativeSobolev(STEADY, s=s)(v + e, Batch(v, v))) == pytest.approx(expected)
+
+
+def test_a_vanishing_reference_is_measured_absolutely():
+    zero = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+    loss = RelativeLp(STEADY)(0.5 * wave(1), Batch(zero, zero))
+    assert float(loss) == pytest.approx(0.5 * sqrt(0.5))
+
+
+def test_supervision_needs_a_reference():
+    with pytest.raises(InputError, match="loss=residual"):
+        RelativeLp(STEADY)(wave(1), Batch(wave(1)))
+
+
+@pytest.mark.parametrize("history", ["channel", "time"])
+def test_the_residual_loss_vanishes_on_the_solution_alone(history):
+    problem = NavierStokes2D(n=16, horizon=1.0, frames=10, viscosity=1e-3, solver=Stepper(dt=0.01))
+    u = problem.solve(problem.sample([0, 1], 0)).u
+    window = Window(n_in=3, n_out=8, history=history).on(problem.grid, ("vorticity",), ())
+    loss = Residual(window, problem=problem)
+    a, future = window.make_input(u[:, :, :3]), window.stack(u[:, :, 3:])
+    on_solution = float(loss(future, Batch(a)))
+    assert on_solution < 1e-6
+    assert float(loss(1.01 * future, Batch(a))) > 100 * on_solution
+
+
+def test_the_residual_loss_needs_a_problem():
+    with pytest.raises(InputError, match="problem=null"):
+        Residual(STEADY, problem=None)
+
+
+def test_losses_live_on_the_output_grid():
+    window = Window(n_in=2, n_out=3, history="time").on(
+        Grid((Axis("time", 6, 5.0, "uniform"), *SPACE)), ("u",), ()
+    )
+    v = torch.ones(2, 1, 3, 16, 16)
+    assert float(RelativeLp(window)(1.5 * v, Batch(v, v))) == pytest.approx(0.5)

@@ -1,0 +1,126 @@
+"""The FNO beside neuraloperator's, and what is asked of it alone."""
+
+from math import pi
+
+import pytest
+import torch
+
+from pdeops.bases.fourier import resample
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.models.fno import FNO
+
+
+def neuralop(modes, **options):
+    from neuralop.models import FNO as Theirs
+
+    torch.manual_seed(0)
+    return Theirs(n_modes=modes, in_channels=2, out_channels=3, hidden_channels=8, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "modes"), [((64,), (16,)), ((32, 40), (12, 8)), ((16, 16), (16, 16)), ((8, 12, 10), (4, 6, 4))]
+)
+def test_equals_neuraloperator_with_its_weights(shape, modes):
+    theirs, grid = neuralop(modes), Grid.periodic(shape)
+    ours = FNO(2, 3, grid, grid, width=8, modes=modes).load_neuralop(theirs.state_dict())
+    a = torch.randn(3, 2, *shape)
+    u, v = ours(a), theirs(a)
+    assert (u - v).norm() / v.norm() < 1e-5
+    count = sum(p.numel() * (2 if p.is_complex() else 1) for p in theirs.parameters())
+    assert sum(p.numel() for p in ours.parameters()) == count
+
+
+def test_gradients_equal_neuraloperators():
+    theirs, grid = neuralop((8, 8)), Grid.periodic((16, 16))
+    ours = FNO(2, 3, grid, grid, width=8, modes=8).load_neuralop(theirs.state_dict())
+    a = torch.randn(2, 2, 16, 16)
+    gradients = []
+    for model in (ours, theirs):
+        x = a.clone().requires_grad_()
+        model(x).square().sum().backward()
+        gradients.append(x.grad)
+    assert (gradients[0] - gradients[1]).norm() / gradients[1].norm() < 1e-5
+
+
+def test_other_variants_of_neuraloperator_are_refused():
+    grid = Grid.periodic((16, 16))
+    ours = FNO(2, 3, grid, grid, width=8, modes=8)
+    with pytest.raises(InputError, match="sizes differ"):
+        ours.load_neuralop(neuralop((6, 6)).state_dict())
+    with pytest.raises(InputError, match="no dense spectral weight"):
+        ours.load_neuralop({})
+    with pytest.raises(InputError, match="parts that our FNO has not"):
+        ours.load_neuralop(neuralop((8, 8), norm="group_norm").state_dict())
+
+
+def band_limited(grid):
+    x, y = grid.points().unbind(-1)
+    u = torch.sin(2 * pi * x) * torch.cos(2 * pi * 2 * y) + torch.cos(2 * pi * (x - y)) + 0.3
+    return u[None, None].float()
+
+
+def test_a_finer_output_grid_is_the_same_function():
+    """With a linear last block, the output on a finer grid is the interpolant of the output on the grid."""
+    coarse, fine = Grid.periodic((33, 40)), Grid.periodic((66, 81))
+    model = FNO(1, 1, coarse, coarse, width=8, modes=8, depth=1, mlp_ratio=0, projection_ratio=1)
+    model.projection = torch.nn.Linear(8, 1)
+    a = band_limited(coarse)
+    torch.testing.assert_close(model(a, out=fine), resample(model(a), (66, 81)), rtol=1e-4, atol=1e-5)
+    assert FNO(1, 1, coarse, fine, width=8, modes=8)(a).shape == (1, 1, 66, 81)
+
+
+def test_commutes_with_translations_without_coordinates():
+    grid = Grid.periodic((16, 20))
+    model = FNO(1, 1, grid, grid, width=8, modes=6, coordinates=False)
+    a = torch.randn(1, 1, 16, 20)
+    torch.testing.assert_close(model(a.roll((3, 7), (2, 3))), model(a).roll((3, 7), (2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_operator_does_not_change_with_the_resolution():
+    """A field that both lattices resolve, through a model whose nonlinearities stay resolved: the same output."""
+    torch.manual_seed(0)
+    model = FNO(1, 1, Grid.periodic((64, 64)), Grid.periodic((64, 64)), width=8, modes=8)
+    on_64, on_128 = model(band_limited(Grid.periodic((64, 64)))), model(band_limited(Grid.periodic((128, 128))))
+    assert (on_128[..., ::2, ::2] - on_64).norm() / on_64.norm() < 2e-3
+
+
+def test_padding_separates_the_ends_of_walls_only():
+    walls = Grid((Axis("x", 16, nodes="uniform"), Axis("y", 12)))
+    model = FNO(1, 1, walls, walls, width=8, modes=6, coordinates=False, padding=0.25)
+    assert model._extra((16, 12)) == (4, 0)
+    a = torch.randn(1, 1, 16, 12)
+    assert model(a).shape == a.shape
+    torch.testing.assert_close(model(a.roll(5, 3)), model(a).roll(5, 3), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model(a.roll(5, 2)), model(a).roll(5, 2), rtol=1e-4, atol=1e-5)
+    assert model(a, out=walls.resized((32, 24))).shape == (1, 1, 32, 24)
+
+
+def test_a_longer_time_axis():
+    grid_in = Grid((Axis("time", 10, nodes="right"), *Grid.periodic((16, 16))))
+    grid_out = Grid((Axis("time", 40, 4.0, nodes="right"), *Grid.periodic((16, 16))))
+    model = FNO(1, 1, grid_in, grid_out, width=4, modes=(8, 8, 8))
+    assert model(torch.randn(1, 1, 10, 16, 16)).shape == (1, 1, 40, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "at least 1"),
+        ({"depth": 0}, "at least 1"),
+        ({"padding": -0.1}, "at least 0"),
+        ({"modes": 0}, "one mode"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(options, message):
+    grid = Grid.periodic((8, 8))
+    with pytest.raises(InputError, match=message):
+        FNO(1, 1, grid, grid, **options)
+
+
+def test_other_axes_are_refused():
+    grid = Grid.periodic((8, 8))
+    with pytest.raises(InputError, match="keeps its axes"):
+        FNO(1, 1, grid, Grid.periodic((8,)))
+    with pytest.raises(InputError, match="scattered points"):
+        FNO(1, 1, grid, grid, width=4, modes=4)(torch.randn(1, 1, 8, 8), torch.rand(3, 2))

@@ -1,0 +1,117 @@
+"""The layer against a dense float64 operator written with complex exponentials."""
+
+from math import pi
+
+import pytest
+import torch
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis
+from pdeops.nn.spectral_conv import SpectralConv
+
+
+def dense(conv, v, n_out):
+    """y(x) = Re sum_f R(f) c_f exp(2 pi i f x), c the interpolant's coefficients: a Nyquist mode +-n/2 is two
+    halves, and the half axis stands for itself and its conjugate."""
+    d = v.ndim - 2
+    n_in = v.shape[1:-1]
+    c = v.to(torch.complex128)
+    for axis in range(d):
+        n, k, half = n_in[axis], conv.stored[axis], axis == d - 1
+        f = torch.arange(k) if half else torch.arange(-(k // 2), k - k // 2)
+        j = torch.arange(n)
+        table = torch.exp(-2j * pi * torch.outer(f, j).double() / n) / n
+        table[2 * f.abs() == n] /= 2
+        table[2 * f.abs() > min(n, n_out[axis])] = 0  # not resolved on both grids
+        c = torch.movedim(torch.tensordot(table, c, dims=([1], [axis + 1])), 0, axis + 1)
+    re, im = conv.weight.double().chunk(2, dim=-1)
+    y = torch.einsum("b...i,...io->b...o", c, torch.complex(re, im))
+    for axis in range(d):
+        n, k, half = n_out[axis], conv.stored[axis], axis == d - 1
+        f = torch.arange(k) if half else torch.arange(-(k // 2), k - k // 2)
+        table = torch.exp(2j * pi * torch.outer(torch.arange(n), f).double() / n)
+        if half:
+            table[:, 1:] *= 2
+        else:
+            if k == n and n % 2 == 0:  # the only one of the two halves that is kept
+                table[:, 2 * f == -n] *= 2
+        y = torch.movedim(torch.tensordot(table, y, dims=([1], [axis + 1])), 0, axis + 1)
+    return y.real
+
+
+SHAPES = [
+    ((16,), (6,)),
+    ((15,), (6,)),
+    ((31, 40), (12, 8)),
+    ((33, 33), (7, 10)),
+    ((8, 8), (8, 8)),
+    ((9, 11, 6), (4, 5, 4)),
+]
+
+
+@pytest.mark.parametrize(("n", "modes"), SHAPES)
+def test_equals_the_dense_operator(n, modes):
+    torch.manual_seed(0)
+    conv = SpectralConv(3, 2, modes).double()
+    v = torch.randn(2, *n, 3, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, n), dense(conv, v, n))
+
+
+@pytest.mark.parametrize(
+    ("n_in", "n_out"), [((16, 16), (32, 32)), ((32, 30), (16, 20)), ((33, 40), (50, 77)), ((8, 8), (16, 15))]
+)
+def test_evaluated_on_another_grid(n_in, n_out):
+    torch.manual_seed(0)
+    conv = SpectralConv(2, 2, (8, 8)).double()
+    v = torch.randn(2, *n_in, 2, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, n_out), dense(conv, v, n_out))
+
+
+def test_one_wave_by_hand():
+    """cos(2 pi 3 x) becomes Re R(3) cos - Im R(3) sin."""
+    conv = SpectralConv(1, 1, (8,)).double()
+    x = Axis("x", 32).points()
+    re, im = conv.weight[3, 0].tolist()
+    y = conv(torch.cos(2 * pi * 3 * x).view(1, 32, 1), (32,))
+    torch.testing.assert_close(y.flatten(), re * torch.cos(2 * pi * 3 * x) - im * torch.sin(2 * pi * 3 * x))
+
+
+@pytest.mark.parametrize("n", [(15, 17), (6, 6), (7, 32)])
+def test_too_coarse_a_grid_uses_each_frequencys_own_weight(n):
+    torch.manual_seed(0)
+    conv = SpectralConv(1, 1, (16, 16)).double()
+    v = torch.randn(1, *n, 1, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, n), dense(conv, v, n))
+
+
+def test_added_onto_a_field():
+    conv = SpectralConv(2, 2, (4, 4))
+    v, base = torch.randn(2, 8, 9, 2), torch.randn(2, 8, 9, 2)
+    torch.testing.assert_close(conv(v, (8, 9), onto=base), base + conv(v, (8, 9)))
+
+
+def test_commutes_with_translations():
+    conv = SpectralConv(2, 3, (6, 6))
+    v = torch.randn(1, 16, 15, 2)
+    moved = conv(v.roll((3, 5), (1, 2)), (16, 15))
+    torch.testing.assert_close(moved, conv(v, (16, 15)).roll((3, 5), (1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_by_differences():
+    conv = SpectralConv(2, 2, (3, 4)).double()
+    v = torch.randn(1, 5, 6, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda x, w: torch.func.functional_call(conv, {"weight": w}, (x, (5, 6))), (v, conv.weight)
+    )
+
+
+def test_single_precision_is_as_good_as_an_fft():
+    conv = SpectralConv(8, 8, (16, 16))
+    v = torch.randn(2, 64, 64, 8)
+    exact = dense(conv, v.double(), (64, 64))
+    assert (conv(v, (64, 64)) - exact).norm() / exact.norm() < 1e-6
+
+
+def test_no_modes_are_refused():
+    with pytest.raises(InputError, match="at least one mode"):
+        SpectralConv(1, 1, (4, 0))

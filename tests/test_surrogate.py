@@ -1,0 +1,176 @@
+"""Physical units in and out; saved and loaded bit for bit; nothing foreign is opened."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import pdeops
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.models.fno import FNO
+from pdeops.models.neuralop import NeuralOp
+from pdeops.nn.normalizer import Normalizer
+from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.surrogate import Surrogate
+from pdeops.window import Window
+
+
+def make(model=FNO, history="channel", n_out=1, problem=None, **options):
+    problem = problem or NavierStokes2D(n=12, frames=8, horizon=4.0)
+    window = Window(n_in=2, n_out=n_out, history=history).on(problem.grid, ("vorticity",), ())
+    torch.manual_seed(0)
+    net = model(window.in_channels, window.out_channels, window.grid_in, window.grid_out, width=8, modes=4, **options)
+    stats = torch.full((window.in_channels,), 0.5), torch.full((window.in_channels,), 2.0)
+    return Surrogate(net, window, Normalizer(*stats), Normalizer(torch.ones(n_out), torch.full((n_out,), 3.0)), problem)
+
+
+@pytest.mark.parametrize("model", [FNO, NeuralOp])
+def test_saved_and_loaded_bit_for_bit(model, tmp_path):
+    surrogate = make(model)
+    a = torch.randn(3, 2, 12, 12)
+    loaded = pdeops.load(surrogate.save(tmp_path / "s"))
+    assert torch.equal(loaded.predict(a), surrogate.predict(a))
+    assert loaded.describe() == surrogate.describe()
+    assert loaded.problem.viscosity == surrogate.problem.viscosity
+    assert {p.name for p in (tmp_path / "s").iterdir()} == {"surrogate.json", "weights.safetensors"}
+
+
+def test_units_are_physical():
+    surrogate = make()
+    a = torch.randn(1, 2, 12, 12)
+    expected = surrogate.model((a - 0.5) / 2) * 3 + 1
+    torch.testing.assert_close(surrogate.predict(a), expected.detach())
+
+
+def test_numpy_in_numpy_out_in_any_precision():
+    surrogate = make()
+    a = np.random.default_rng(0).standard_normal((2, 2, 12, 12))
+    u = surrogate.predict(a)
+    assert isinstance(u, np.ndarray)
+    torch.testing.assert_close(torch.from_numpy(u), surrogate.predict(torch.from_numpy(a)))
+
+
+def test_predict_keeps_the_training_mode_and_takes_no_gradients():
+    surrogate = make().train()
+    u = surrogate.predict(torch.randn(1, 2, 12, 12, requires_grad=True))
+    assert surrogate.training
+    assert not u.requires_grad
+
+
+@pytest.mark.parametrize(("history", "n_out"), [("channel", 1), ("channel", 3), ("time", 2)])
+def test_rollout_is_prediction_fed_back(history, n_out):
+    surrogate = make(history=history, n_out=n_out) if history == "channel" else _time_surrogate()
+    window = surrogate.window
+    a = window.make_input(torch.randn(1, 1, 2, 12, 12))
+    rolled = surrogate.rollout(a, 4)
+    assert rolled.shape == (1, 1, 4, 12, 12)
+    first = surrogate.predict(a)
+    torch.testing.assert_close(rolled[:, :, :n_out], window.unstack(first)[:, :, :4])
+    second = window.unstack(surrogate.predict(window.advance(a, first)))
+    torch.testing.assert_close(rolled[:, :, n_out : 2 * n_out], second[:, :, : max(0, 4 - n_out)])
+
+
+def _time_surrogate():
+    problem = NavierStokes2D(n=12, frames=8, horizon=4.0)
+    window = Window(n_in=2, n_out=2, history="time").on(problem.grid, ("vorticity",), ())
+    net = FNO(1, 1, window.grid_in, window.grid_out, width=4, modes=2)
+    return Surrogate(net, window, Normalizer(torch.zeros(1), torch.ones(1)), Normalizer(torch.zeros(1), torch.ones(1)))
+
+
+def test_another_output_grid():
+    surrogate = make()
+    fine = Grid.periodic((24, 20))
+    assert surrogate.predict(torch.randn(1, 2, 12, 12), out=fine).shape == (1, 1, 24, 20)
+
+
+def test_the_problems_constraint_is_imposed():
+    class Zeroed(NavierStokes2D):
+        def constrain(self, a, u, grid):
+            assert grid.shape == tuple(u.shape[2:])
+            return u - u.mean((-2, -1), keepdim=True)
+
+    surrogate = make(problem=Zeroed(n=12, frames=8, horizon=4.0))
+    assert abs(float(surrogate.predict(torch.randn(1, 2, 12, 12)).mean())) < 1e-6
+
+
+def test_wrong_inputs_are_refused():
+    surrogate = make()
+    with pytest.raises(InputError, match=r"shape \(1, 3, 12, 12\); wanted \(batch, 2, x, y\).*vorticity\[-1\]"):
+        surrogate.predict(torch.randn(1, 3, 12, 12))
+    with pytest.raises(InputError, match="NaN"):
+        surrogate.predict(torch.full((1, 2, 12, 12), torch.nan))
+    with pytest.raises(InputError, match="at least 1"):
+        surrogate.rollout(torch.randn(1, 2, 12, 12), 0)
+    steady = Window().on(Grid((Axis("x", 8, nodes="cell"),)), ("u",), ("a",))
+    net = FNO(1, 1, steady.grid_in, steady.grid_out, width=4, modes=4)
+    one = Normalizer(torch.zeros(1), torch.ones(1))
+    with pytest.raises(InputError, match="no time to roll out"):
+        Surrogate(net, steady, one, one).rollout(torch.randn(1, 1, 8), 3)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(InputError, match=r"no surrogate in .*surrogate\.json"):
+        pdeops.load(tmp_path)
+
+
+def change(directory, edit):
+    config = json.loads((directory / "surrogate.json").read_text())
+    edit(config)
+    (directory / "surrogate.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "subprocess.Popen", "pdeops.cli.main", "pdeops.surrogate.json", "pdeops.nowhere.X", "torch.nn.Linear", 3],
+)
+def test_foreign_classes_are_never_built(tmp_path, target):
+    make().save(tmp_path)
+    change(tmp_path, lambda c: c.update(model={"_target_": target, "args": "touch /tmp/owned"}))
+    with pytest.raises(InputError, match="refused to build"):
+        pdeops.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(format=99), "update pdeops"),
+        (lambda c: c.pop("window"), "lacks one of"),
+        (lambda c: c["model"].update(width=16), "do not fit"),
+        (lambda c: c["model"].update(wdith=16), "cannot be built"),
+        (lambda c: c.update(model=c["window"]), "where they belong"),
+    ],
+)
+def test_damaged_descriptions_are_refused(tmp_path, edit, message):
+    make().save(tmp_path)
+    change(tmp_path, edit)
+    with pytest.raises(InputError, match=message):
+        pdeops.load(tmp_path)
+
+
+def test_damaged_files_are_refused(tmp_path):
+    make().save(tmp_path)
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    (tmp_path / "weights.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        pdeops.load(tmp_path)
+    (tmp_path / "surrogate.json").write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        pdeops.load(tmp_path)
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    class Owned:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    path = tmp_path / "evil.ckpt"
+    path.write_bytes(pickle.dumps(Owned()))
+    with pytest.raises(InputError, match="not a checkpoint"):
+        pdeops.load(path)
+    torch.save({"surrogate": Owned(), "state_dict": {}}, path)
+    with pytest.raises(InputError, match="not a checkpoint"):
+        pdeops.load(path)
+    assert not (tmp_path / "owned").exists()
