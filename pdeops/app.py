@@ -31,12 +31,20 @@ SCRIPTS = {"train": "train.py", "generate": "data/generate.py"}
 
 def main(job: str, arguments: Sequence[str]) -> int:
     """Run `train` or `generate` with Hydra's command line; the exit status."""
+    arguments = [_without_group(text) for text in arguments]
+    arguments.sort(key=lambda text: text not in ("-m", "--multirun"))  # Hydra wants this flag first
     # Lightning starts further processes by running argv[0] with the same arguments
     sys.argv = [str(shipped(SCRIPTS[job])), *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through: they are reported here
     run: Job = {"train": train, "generate": generate}[job]
     entry = hydra.main(config_path=str(shipped("conf")), config_name="train", version_base="1.3")
     return reported(lambda: entry(functools.partial(_job, run))(), arguments)
+
+
+def _without_group(argument: str) -> str:
+    """`scheduler=null` as Hydra spells it, `~scheduler`."""
+    group, _, value = argument.partition("=")
+    return f"~{group}" if value in ("null", "none") and shipped("conf").joinpath(group).is_dir() else argument
 
 
 def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
@@ -52,6 +60,10 @@ def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
         return _complain(str(cause))
     except (HydraException, OmegaConfBaseException) as error:
         return _complain(explain(error, arguments))
+    except Exception as error:
+        if type(error).__name__ != "MisconfigurationException":  # Lightning's, which may not be imported yet
+            raise
+        return _complain(f"trainer: {error}")
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     return 0
@@ -92,7 +104,6 @@ def train(config: dict[str, Any]) -> float | None:
     """Train, test, and leave a surrogate, figures and metrics in the run's directory; the validation error."""
     import lightning as L
     import torch
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     _quiet()
     out = Path(HydraConfig.get().runtime.output_dir)
@@ -109,15 +120,12 @@ def train(config: dict[str, Any]) -> float | None:
         seed=config["seed"],
         settings=config,
     )
-    try:
-        trainer = _build(
-            config["trainer"],
-            callbacks=_values(config["callbacks"]),
-            logger=_values(config["logger"]) or False,
-            default_root_dir=str(out),
-        )
-    except MisconfigurationException as error:
-        raise InputError(f"trainer: {error}") from error
+    trainer = _build(
+        config["trainer"],
+        callbacks=_values(config["callbacks"]),
+        logger=_values(config["logger"]) or False,
+        default_root_dir=str(out),
+    )
     say = print if trainer.is_global_zero else lambda *_: None
     parameters = sum(p.numel() * (2 if p.is_complex() else 1) for p in surrogate.parameters())
     say(f"{type(surrogate.model).__name__} with {parameters:,} parameters on {data.file_path}; run in {out}")
@@ -171,7 +179,7 @@ def _surrogate(config: dict[str, Any], data: Any) -> Any:
     description = to_config(saved.model) | {"grid_in": to_config(sizes[2]), "grid_out": to_config(sizes[3])}
     model = from_config(description)
     model.load_state_dict(saved.model.state_dict())
-    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem)
+    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem).train()
 
 
 def _check_resumable(path: str, surrogate: Any) -> None:

@@ -13,9 +13,9 @@ class InputError(ValueError):
     """
 
 
-def nearest(word: str, options: Iterable[str], n: int = 3) -> list[str]:
-    """The options that look most like `word`, best first (at most `n`, possibly none)."""
-    return difflib.get_close_matches(word, sorted(set(options)), n=n, cutoff=0.6)
+def nearest(word: str, options: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
+    """At most three options that look like `word`, best first; `cutoff` is the similarity wanted, in [0, 1]."""
+    return difflib.get_close_matches(word, sorted(set(options)), n=3, cutoff=cutoff)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -72,14 +72,14 @@ def checked(config: DictConfig) -> dict[str, Any]:
         key = getattr(error, "full_key", None)
         raise InputError(f"{key}: {str(error).splitlines()[0]}" if key else str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
-    known = {f.name: f.type for f in fields(Run)}
-    for key, value in plain.items():
-        if key in known:
-            _check_type(value, typing.get_type_hints(Run)[key], str(key))
-        elif key in GROUPS:
-            _check_node(value, str(key))
-        else:
+    known = typing.get_type_hints(Run)
+    for key in plain:
+        if key not in known and key not in GROUPS:
             raise InputError(f"unknown key {key!r}. {did_you_mean(str(key), [*known, *GROUPS])}")
+    for key, wanted in known.items():
+        _check_type(plain[key], wanted, key)
+    for group in GROUPS:  # in this order, so that a value others refer to is reported where it stands
+        _check_node(plain.get(group), group)
     return plain  # type: ignore[return-value]
 
 
@@ -149,8 +149,9 @@ def _fits(value: Any, wanted: Any) -> bool:
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         items = get_args(wanted)
         return isinstance(value, list) and (not items or all(_fits(v, items[0]) for v in value))
-    scalar = isinstance(value, bool | int | float | str)
-    return not (scalar and inspect.isclass(wanted) and wanted.__module__.startswith("pdeops"))
+    if isinstance(value, bool | int | float | str) and inspect.isclass(wanted):
+        return isinstance(value, wanted)
+    return True
 
 
 def _words(wanted: Any) -> str:
@@ -179,13 +180,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         except HydraException as fault:
             reason = str(fault).splitlines()[0]
             return f"cannot read the override {text!r}: {reason}. Write key=value, and quote lists: 'key=[1,2]'"
-        found = _explain_override(override.key_or_group, override.value(), text)
+        found = _explain_override(override.key_or_group, override.value(), text, cause)
         if found:
             return found
     return cause
 
 
-def _explain_override(key: str, value: Any, text: str) -> str | None:
+def _explain_override(key: str, value: Any, text: str, cause: str) -> str | None:
     folder = shipped("conf") / key
     if folder.is_dir():
         options = sorted(p.stem for p in folder.glob("*.yaml"))
@@ -195,16 +196,18 @@ def _explain_override(key: str, value: Any, text: str) -> str | None:
                 return f"{key}={v}: there is no such {key}. {did_you_mean(v, options)}"
         return None
     keys = _known_keys()
-    if key in keys or text.startswith(("+", "~")):
+    if text.startswith(("+", "~")):
         return None
-    parent = key.rpartition(".")[0]
-    siblings = [k for k in keys if k.rpartition(".")[0] == parent]
-    close = nearest(key, keys) or nearest(key, siblings)
-    options = close or siblings or sorted({k.split(".")[0] for k in keys})
-    listed = " or ".join(repr(c) for c in options) if close else ", ".join(options)
-    return (
-        f"unknown key {key!r} in {text!r}. {'Did you mean' if close else 'Known here:'} {listed}{'?' if close else '.'}"
-    )
+    if key in keys:
+        refused = repr(key) in cause
+        return f"{text!r}: there is no {key} in this configuration, by another choice on this line" if refused else None
+    parent, _, leaf = key.rpartition(".")
+    siblings = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == parent}
+    close = [siblings[name] for name in nearest(leaf, siblings)] or nearest(key, keys, cutoff=0.8)
+    if close:
+        return f"unknown key {key!r} in {text!r}. Did you mean {' or '.join(map(repr, close))}?"
+    known = sorted(siblings.values()) or sorted({k.split(".")[0] for k in keys})
+    return f"unknown key {key!r} in {text!r}. Known here: {', '.join(known)}."
 
 
 def _known_keys() -> list[str]:

@@ -19,7 +19,8 @@ def check_file(path: str | Path) -> list[str]:
     file = DataFile(path)
     f = file.handle
     try:
-        return _well_faults(f) + (_native_faults(f, file) if "pdeops" in f else []) + _value_faults(file)
+        faults = _well_faults(f) + (_native_faults(f, file) if "pdeops" in f else [])
+        return faults or _value_faults(file)  # values are read only through a sound layout
     finally:
         file.close()
 

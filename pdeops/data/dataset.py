@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pdeops.data.file import DataFile
+from pdeops.errors import InputError
 from pdeops.window import Batch, Window
 
 
@@ -26,11 +27,18 @@ class Fields:
         return self.file.spec.nbytes(len(self.samples))
 
     def hold(self, device: torch.device | str) -> Fields:
-        """Load all samples to a device, once: targets (n, C, T, *space) or (n, C, *space)."""
+        """Load all samples to a device, once: targets (n, C, T, *space) or (n, C, *space).
+
+        Raises InputError, naming the sample, if a value is not finite.
+        """
         if self._targets is None:
             everything = range(len(self.samples))
             self._targets = torch.stack([self._read_target(i, slice(None)) for i in everything])
             self._inputs = torch.stack([self._read_input(i) for i in everything])
+            finite = self._targets.isfinite().flatten(1).all(1) & self._inputs.isfinite().flatten(1).all(1)
+            if not finite.all():
+                sample = self.samples[int((~finite).nonzero()[0])]
+                raise InputError(f"{self.file.path}: sample {sample} holds NaN or infinite values; see: pdeops data check")
         self._targets, self._inputs = self._targets.to(device), self._inputs.to(device)  # type: ignore[union-attr]
         return self
 

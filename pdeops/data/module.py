@@ -147,6 +147,7 @@ class DataModule(L.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=as_is,
+            generator=torch.Generator(),  # so that starting an epoch draws nothing from the global one
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pdeops.errors import InputError
 from pdeops.metrics.panel import Panel
 from pdeops.surrogate import Surrogate
 from pdeops.window import Batch
@@ -67,6 +68,14 @@ class Fit(L.LightningModule):
         loss = self.loss(self.surrogate(batch.a, batch.out), batch)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.a))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        loss = self.trainer.callback_metrics.get("train/loss")
+        if loss is not None and not torch.isfinite(loss):
+            raise InputError(
+                f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}. Lower optimizer.lr, set "
+                "trainer.gradient_clip_val=1, or look for bad values with: pdeops data check FILE"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         u = self.surrogate(batch.a, batch.out)

@@ -1,0 +1,49 @@
+"""Running the command line in this process, in a folder of its own."""
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+TINY = [
+    "data=ns2d",
+    "problem.n=8",
+    "problem.horizon=1.0",
+    "problem.frames=5",
+    "problem.solver.dt=0.1",
+    "data.n=10",
+    "data.split=[0.6,0.2,0.2]",
+    "data.window.n_in=2",
+    "model=fno",
+    "model.width=8",
+    "model.modes=4",
+    "model.depth=2",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+]
+
+
+@pytest.fixture
+def tiny():
+    """Overrides of the smallest sensible run."""
+    return TINY
+
+
+@pytest.fixture(autouse=True)
+def _few_threads():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """`run("train", "model=fno", ...)` -> (status, output, errors), as `pdeops train model=fno ...` would give."""
+    from pdeops.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        GlobalHydra.instance().clear()
+        status = main(arguments)
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return call

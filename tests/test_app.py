@@ -1,0 +1,159 @@
+"""`pdeops train` and `pdeops generate` from end to end, on the smallest problem."""
+
+import json
+from pathlib import Path
+
+import h5py
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+import pdeops
+from pdeops.data.schema import write_arrays
+from pdeops.grid import Axis, Grid
+
+
+def only(pattern):
+    (found,) = Path.cwd().glob(pattern)
+    return found
+
+
+def test_train_generates_trains_tests_and_saves(run, tiny):
+    status, out, _ = run("train", *tiny, "name=tiny")
+    assert status == 0
+    assert "test/rollout/relative_l2" in out
+    assert "epoch 2/2" in out
+    folder = only("runs/tiny/*")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 < metrics["test/relative_l2"] < 2
+    assert (folder / "figures" / "test.png").stat().st_size > 10_000
+    assert (folder / "figures" / "training.png").exists()
+    assert (folder / ".hydra" / "config.yaml").exists()
+
+    # the saved surrogate is the model that was tested
+    surrogate = pdeops.load(folder)
+    with h5py.File(only("data/ns2d-*.h5")) as f:
+        w = torch.from_numpy(f["t0_fields/vorticity"][8:])
+    errors = []
+    for s in range(4):
+        u = surrogate.predict(w[:, s : s + 2])[:, 0]
+        errors.append(((u - w[:, s + 2]).flatten(1).norm(dim=1) / w[:, s + 2].flatten(1).norm(dim=1)).mean())
+    assert float(torch.stack(errors).mean()) == pytest.approx(metrics["test/relative_l2"], rel=1e-4)
+    # so is the one in the checkpoint
+    best = pdeops.load(folder / "checkpoints" / "best.ckpt")
+    assert torch.equal(best.predict(w[:, :2]), surrogate.predict(w[:, :2]))
+
+
+def test_a_second_run_uses_the_same_file(run, tiny):
+    run("generate", *tiny)
+    made = only("data/ns2d-*.h5").stat().st_mtime_ns
+    assert run("train", *tiny, "trainer.max_epochs=1")[0] == 0
+    assert only("data/ns2d-*.h5").stat().st_mtime_ns == made
+    run("generate", *tiny, "problem.viscosity=2e-3")
+    assert len(list(Path("data").glob("ns2d-*.h5"))) == 2
+
+
+def curve(folder):
+    rows = np.genfromtxt(folder / "csv" / "metrics.csv", delimiter=",", names=True)
+    return {int(r["epoch"]): r["trainloss"] for r in rows if np.isfinite(r["trainloss"])}
+
+
+class StopAfterTwo(L.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch == 1
+
+
+def test_resuming_equals_never_stopping(run, tiny):
+    """All runs are of four epochs, with random augmentation; one is stopped after two and then resumed."""
+    options = [*tiny, "trainer.max_epochs=4", "data.augment_transpose=true", "test=false"]
+    assert run("train", *options, "hydra.run.dir=whole")[0] == 0
+    stop = "+callbacks.stop._target_=tests.test_app.StopAfterTwo"
+    assert run("train", *options, "hydra.run.dir=half", stop)[0] == 0
+    assert sorted(curve(Path("half"))) == [0, 1]
+    assert run("train", *options, "hydra.run.dir=rest", "ckpt_path=half/checkpoints/last.ckpt")[0] == 0
+    assert curve(Path("half")) | curve(Path("rest")) == curve(Path("whole"))
+    a, b = (pdeops.load(f"{n}/checkpoints/last.ckpt").state_dict() for n in ("whole", "rest"))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_lightning_loads_a_checkpoint_with_its_defaults(run, tiny):
+    run("train", *tiny, "name=x", "test=false")
+    checkpoint = torch.load(only("runs/x/*/checkpoints/last.ckpt"))  # weights_only by default
+    assert checkpoint["settings"]["model"]["width"] == 8
+    assert checkpoint["surrogate"]["model"]["_target_"] == "pdeops.models.fno.FNO"
+
+
+def test_testing_a_checkpoint_alone(run, tiny):
+    run("train", *tiny, "name=a")
+    first = json.loads(only("runs/a/*/metrics.json").read_text())
+    best = only("runs/a/*/checkpoints/best.ckpt")
+    assert run("train", *tiny, "name=b", "train=false", f"ckpt_path={best}")[0] == 0
+    assert json.loads(only("runs/b/*/metrics.json").read_text()) == pytest.approx(first)
+
+
+def test_fine_tuning_a_saved_surrogate_on_other_data(run, tiny):
+    run("train", *tiny, "name=a", "test=false")
+    saved = only("runs/a/*/surrogate")
+    options = [*tiny, "problem.n=12", "problem.viscosity=2e-3", f"init_from={saved}"]
+    assert run("train", *options, "name=b", "optimizer.lr=0", "optimizer.weight_decay=0")[0] == 0
+    before, after = pdeops.load(saved), pdeops.load(only("runs/b/*/surrogate"))
+    assert after.window.grid_in.shape == (12, 12)
+    assert after.problem.viscosity == 2e-3
+    assert all(torch.equal(v, after.state_dict()[k]) for k, v in before.state_dict().items())
+
+
+def test_residual_training_needs_no_targets(run, tiny):
+    status, out, _ = run("train", *tiny, "name=r", "loss=residual", "data.window.n_out=2")
+    assert status == 0
+    losses = [float(line.split("train/loss ")[1].split()[0]) for line in out.splitlines() if "train/loss" in line]
+    assert losses[-1] < losses[0]
+
+
+def test_a_space_time_model(run, tiny):
+    options = ["data.window.history=time", "data.window.n_out=3", "model.modes=[4,4,4]", "name=st"]
+    assert run("train", *tiny, *options)[0] == 0
+    u = pdeops.load(only("runs/st/*/surrogate")).predict(torch.randn(1, 1, 2, 8, 8))
+    assert u.shape == (1, 1, 3, 8, 8)
+
+
+def test_arrays_of_ones_own_train(run):
+    """`problem=null`: NumPy arrays, a file, a training run."""
+    a = np.random.default_rng(0).standard_normal((20, 8, 10))
+    grid = Grid((Axis("x", 8, nodes="cell"), Axis("y", 10, nodes="cell")))
+    write_arrays("mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
+    options = ["data=file", "problem=null", "data.file=mine.h5", "model.width=8", "model.modes=4", "name=mine"]
+    options += ["trainer.max_epochs=1", "scheduler=null", "logger=null"]
+    assert run("train", *options)[0] == 0
+    surrogate = pdeops.load(only("runs/mine/*/surrogate"))
+    assert surrogate.problem is None
+    assert surrogate.predict(a[:2, None]).shape == (2, 1, 8, 10)
+
+
+def test_a_sweep(run, tiny):
+    status, _, _ = run("train", "-m", *tiny, "seed=0,1", "trainer.max_epochs=1", "test=false")
+    assert status == 0
+    a, b = (pdeops.load(p).state_dict() for p in sorted(Path("runs/multirun").glob("*/[01]/surrogate")))
+    assert not torch.equal(a["model.blocks.0.skip.weight"], b["model.blocks.0.skip.weight"])
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
+def test_loggers(run, tiny, logger, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    offline = ["logger.wandb.offline=true"] if logger == "wandb" else []
+    assert run("train", *tiny, f"logger={logger}", *offline, "name=log", "test=false")[0] == 0
+    folder = only("runs/log/*")
+    assert list((folder / logger).rglob("*"))
+    assert (folder / "csv" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize("debug", ["fast", "overfit", "limit", "profiler"])
+def test_debug_modes(run, tiny, debug):
+    assert run("train", *[o for o in tiny if "max_epochs" not in o], f"debug={debug}")[0] == 0
+
+
+def test_early_stopping(run, tiny):
+    options = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.lr=0", "trainer.max_epochs=9"]
+    _, out, _ = run("train", *tiny, *options, "test=false")
+    assert "epoch 2/9" in out
+    assert "epoch 3/9" not in out

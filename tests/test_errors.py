@@ -1,0 +1,136 @@
+"""What people mistype: one message, the nearest names, status 2, no traceback, nothing written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pdeops.data.schema import write_arrays
+from pdeops.grid import Axis, Grid
+
+GOLDEN = [
+    # a group's option
+    (["model=fnoo"], "model=fnoo: there is no such model. Did you mean 'fno'"),
+    (["data=nsd2"], "data=nsd2: there is no such data. Did you mean 'ns2d'"),
+    (["experiment=darcy_smal"], "Did you mean 'darcy_small'?"),
+    (["trainer=tpu"], "there is no such trainer"),
+    # a group or a key
+    (["modle=fno"], "unknown key 'modle' in 'modle=fno'. Did you mean 'model'?"),
+    (["data.nn=3"], "unknown key 'data.nn' in 'data.nn=3'. Did you mean 'data.n'"),
+    (["data.bach_size=3"], "Did you mean 'data.batch_size'?"),
+    (["model.hidden=3"], "Known here:"),
+    (["problem.viscosty=1e-3"], "Did you mean 'problem.viscosity'?"),
+    # appending a typo must not silence it
+    (["+data.nn=3"], "unknown key data.nn. Did you mean 'n'"),
+    (["+model.witdh=3"], "unknown key model.witdh. Did you mean 'width'"),
+    (["+sede=3"], "unknown key 'sede'. Did you mean 'seed'"),
+    (["+trainer.max_epoch=3"], "unknown key trainer.max_epoch. Did you mean 'max_epochs'"),
+    # a value
+    (["trainer.max_epochs=abc"], "trainer.max_epochs='abc': wanted an integer or null, got str"),
+    (["model.width=3.5"], "model.width=3.5: wanted an integer, got float"),
+    (["model.coordinates=1"], "model.coordinates=1: wanted true or false, got int"),
+    (["seed="], "seed='': wanted an integer, got str"),
+    (["data.cache=disk"], "data.cache='disk': wanted one of 'auto', 'none', 'memory', 'device'"),
+    (["data.window=3"], "data.window=3: wanted Window, got int"),
+    (["problem.solver.scheme=rk4"], "solver.scheme='rk4' is not known"),
+    (["model.width=-4"], "model.width=-4, model.depth=2: both must be at least 1"),
+    (["model.modes=[4]"], "model.modes=[4]; wanted one number or 2, one for each of ('x', 'y')"),
+    (["data.window.n_in=50"], "need trajectories of 51 frames; these have 6"),
+    (["data.split=[0.5,0.1,0.1]"], "three fractions (train, validation, test) that sum to 1"),
+    (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
+    # what cannot be read
+    (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),
+    (["ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
+    (["init_from=nowhere"], "there is no surrogate in nowhere"),
+    (["data.file=nowhere.h5"], "there is no data file nowhere.h5"),
+    (["data=file"], "'problem.n=8': there is no problem.n in this configuration"),
+    # what does not go together
+    (["trainer=gpu"], "trainer: No supported gpu backend found"),
+    (["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "use one device per run"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), GOLDEN, ids=[" ".join(o) for o, _ in GOLDEN])
+def test_golden(run, tiny, overrides, message):
+    status, _, err = run("train", *tiny, "test=false", *overrides)
+    assert message in err
+    assert status == 2
+    assert "Traceback" not in err
+    assert "append" not in err
+    assert not list(Path.cwd().glob("runs/**/surrogate"))
+
+
+def test_darcy_without_its_files(run, monkeypatch):
+    monkeypatch.delenv("PDEOPS_DATA", raising=False)
+    status, _, err = run("train", "experiment=darcy_small")
+    assert status == 2
+    assert "data=darcy_small needs the published files ['darcy_train_16.pt', 'darcy_test_16.pt']" in err
+    assert "data.source=/path/to/folder, or set the variable PDEOPS_DATA" in err
+    status, _, err = run("train", "experiment=darcy_small", "data.source=here")
+    assert "there is no darcy_train_16.pt in here (data.source or PDEOPS_DATA)" in err
+
+
+def test_a_file_of_another_problem(run, tiny):
+    _, out, _ = run("generate", *tiny)
+    file = out.strip().splitlines()[-1]
+    status, _, err = run("train", *tiny, f"data.file={file}", "problem.viscosity=0.5")
+    assert status == 2
+    assert "viscosity is 0.001 in the file and 0.5 in the configuration" in err
+
+
+def test_truncated_and_corrupted_files(run, tiny):
+    _, out, _ = run("generate", *tiny)
+    file = Path(out.strip().splitlines()[-1])
+    content = file.read_bytes()
+    for damaged in (content[: len(content) // 2], b"\0" * 100):
+        file.write_bytes(damaged)
+        status, _, err = run("train", *tiny)
+        assert status == 2
+        assert "truncated, corrupted or of another format; delete it" in err
+
+
+def test_nan_in_data(run):
+    import h5py
+
+    u = np.random.default_rng(0).standard_normal((10, 8))
+    path = write_arrays("x.h5", Grid((Axis("x", 8),)), inputs={"a": u}, targets={"u": u})
+    with h5py.File(path, "r+") as f:
+        f["t0_fields/u"][3, 2] = np.nan
+    status, _, err = run("data", "check", str(path))
+    assert (status, "sample 3 holds NaN" in err) == (2, True)
+    status, _, err = run("train", "data=file", "data.file=x.h5", "model.modes=4", "trainer.max_epochs=1")
+    assert status == 2
+    assert "sample 3 holds NaN or infinite values; see: pdeops data check" in err
+    options = ["data=file", "data.file=x.h5", "data.cache=none", "model.modes=4", "trainer.max_epochs=1"]
+    status, _, err = run("train", *options)
+    assert (status, "training loss became nan in epoch 1. Lower optimizer.lr" in err) == (2, True)
+
+
+def test_a_checkpoint_of_another_model(run, tiny):
+    run("train", *tiny, "hydra.run.dir=a", "test=false")
+    status, _, err = run("train", *tiny, "ckpt_path=a/checkpoints/last.ckpt", "model.width=12")
+    assert status == 2
+    assert "is of another model: width is 8 there and 12 here" in err
+    Path("bad.ckpt").write_bytes(Path("a/checkpoints/last.ckpt").read_bytes()[:1000])
+    status, _, err = run("train", *tiny, "ckpt_path=bad.ckpt")
+    assert (status, "bad.ckpt is not a checkpoint of pdeops, or is damaged" in err) == (2, True)
+
+
+def test_fine_tuning_on_other_channels(run, tiny):
+    run("train", *tiny, "hydra.run.dir=a", "test=false")
+    status, _, err = run("train", *tiny, "init_from=a", "data.window.n_in=1")
+    assert status == 2
+    assert "that surrogate maps ['vorticity[-1]', 'vorticity[+0]'] to ['vorticity[+1]']" in err
+
+
+def test_nothing_to_generate_from(run):
+    assert "problem=null: there is nothing to generate data from" in run("generate", "problem=null")[2]
+
+
+def test_a_file_must_be_named(run):
+    assert "data.file: Missing mandatory value" in run("train", "data=file")[2]
+
+
+def test_convert_and_check(run):
+    assert "there is no file x.pt" in run("convert", "x.pt", "-o", "y.h5")[2]
+    assert "there is no data file y.h5" in run("data", "check", "y.h5")[2]
