@@ -16,6 +16,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -82,11 +83,7 @@ def _job(run: Job, config: DictConfig) -> Any:
 
 def _refuse_multirun_on_devices(config: dict[str, Any]) -> None:
     devices = config["trainer"].get("devices", 1)
-    if (
-        HydraConfig.get().mode is not None
-        and HydraConfig.get().mode.name == "MULTIRUN"
-        and devices not in (1, "auto", [0])
-    ):
+    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "auto", [0]):
         raise InputError(
             f"-m with trainer.devices={devices}: several runs, each on several devices, do not fit into one process "
             "tree. Start one run per command, or use one device per run."

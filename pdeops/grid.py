@@ -178,7 +178,7 @@ class Grid(tuple[Axis, ...]):
     def __getitem__(self, key: SupportsIndex) -> Axis: ...
     @overload
     def __getitem__(self, key: slice) -> Grid: ...
-    def __getitem__(self, key):  # type: ignore[no-untyped-def]
+    def __getitem__(self, key):
         item = super().__getitem__(key)
         return Grid(item) if isinstance(key, slice) else item
 

@@ -153,7 +153,12 @@ def test_debug_modes(run, tiny, debug):
 
 
 def test_early_stopping(run, tiny):
-    options = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.lr=0", "trainer.max_epochs=9"]
+    options = [
+        "callbacks=early_stopping",
+        "callbacks.early_stopping.patience=1",
+        "optimizer.lr=0",
+        "trainer.max_epochs=9",
+    ]
     _, out, _ = run("train", *tiny, *options, "test=false")
     assert "epoch 2/9" in out
     assert "epoch 3/9" not in out

@@ -124,7 +124,15 @@ def change(directory, edit):
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "subprocess.Popen", "pdeops.cli.main", "pdeops.surrogate.json", "pdeops.nowhere.X", "torch.nn.Linear", 3],
+    [
+        "os.system",
+        "subprocess.Popen",
+        "pdeops.cli.main",
+        "pdeops.surrogate.json",
+        "pdeops.nowhere.X",
+        "torch.nn.Linear",
+        3,
+    ],
 )
 def test_foreign_classes_are_never_built(tmp_path, target):
     make().save(tmp_path)

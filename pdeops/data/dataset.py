@@ -38,7 +38,9 @@ class Fields:
             finite = self._targets.isfinite().flatten(1).all(1) & self._inputs.isfinite().flatten(1).all(1)
             if not finite.all():
                 sample = self.samples[int((~finite).nonzero()[0])]
-                raise InputError(f"{self.file.path}: sample {sample} holds NaN or infinite values; see: pdeops data check")
+                raise InputError(
+                    f"{self.file.path}: sample {sample} holds NaN or infinite values; see: pdeops data check"
+                )
         self._targets, self._inputs = self._targets.to(device), self._inputs.to(device)  # type: ignore[union-attr]
         return self
 

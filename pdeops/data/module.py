@@ -136,7 +136,7 @@ class DataModule(L.LightningDataModule):
             datasets = [_Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
         return [self._loader(d) for d in datasets]
 
-    def _loader(self, dataset: Dataset[Batch], sampler: DistributedSampler | None = None) -> DataLoader[Batch]:  # type: ignore[type-arg]
+    def _loader(self, dataset: Dataset[Batch], sampler: DistributedSampler | None = None) -> DataLoader[Batch]:
         held = self.cache != "none" and all(f._targets is not None for f in self._fields.values())
         workers = 0 if held else self.workers
         batch_size = self.batch_size if sampler is None else max(1, self.batch_size // sampler.num_replicas)
@@ -146,7 +146,7 @@ class DataModule(L.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            collate_fn=as_is,
+            collate_fn=as_is,  # type: ignore[arg-type]
             generator=torch.Generator(),  # so that starting an epoch draws nothing from the global one
         )
 

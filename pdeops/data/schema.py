@@ -253,7 +253,9 @@ def write_arrays(
                 f"array {x.name!r} has shape {arrays[x.name].shape}; wanted {spec.shape(x, n)}: "
                 f"{n} samples on {grid if x.time_varying else grid.space}"
             )
-    codes = np.asarray(split, dtype=np.int8) if len(split) != 3 else split_codes(split_sizes(n, split))
+    codes = (
+        np.asarray(split, dtype=np.int8) if len(split) != 3 else split_codes(split_sizes(n, [float(x) for x in split]))
+    )
     if len(codes) != n:
         raise InputError(f"split has {len(codes)} codes for {n} samples")
     with atomically(path) as temporary, h5py.File(temporary, "w") as f:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Panel:
         self._metrics["pearson"] = lambda u, v: pearson(u, v, space)
         self._metrics["max_error"] = lambda u, v: (u - v).abs().amax(tuple(range(-space.ndim, 0)))
         for band, name in enumerate(("low", "mid", "high")):
-            self._metrics[f"rmse_{name}"] = lambda u, v, band=band: band_energy(u - v, space, edges)[..., band].sqrt()
+            self._metrics[f"rmse_{name}"] = partial(_band_rmse, space, edges, band)
         if not all(axis.periodic for axis in space):
             self._metrics["boundary_rmse"] = lambda u, v: boundary_rmse(u, v, space)
 
@@ -71,3 +72,7 @@ class Panel:
                 time, censored = valid_time(per_frame, times)
                 found["valid_time"], found["valid_time_censored"] = time, censored.to(time.dtype)
         return found
+
+
+def _band_rmse(space: Grid, edges: Sequence[float], band: int, u: Tensor, v: Tensor) -> Tensor:
+    return band_energy(u - v, space, edges)[..., band].sqrt()

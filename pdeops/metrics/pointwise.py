@@ -42,7 +42,7 @@ def boundary_rmse(u: Tensor, v: Tensor, grid: Grid) -> Tensor:
     """
     check_shape(u, grid)
     e2 = (u - v).square()
-    total, measure = torch.zeros_like(e2[(..., *[0] * grid.ndim)]), 0.0
+    total, measure = e2.new_zeros(e2.shape[: -grid.ndim]), 0.0
     for i, axis in enumerate(grid):
         if axis.periodic:
             continue

@@ -164,11 +164,10 @@ class _Block(nn.Module):
         self.last = last
         self.spectral = SpectralConv(width, width, modes)
         self.skip = nn.Linear(width, width)
+        self.mlp: nn.Sequential | None = None
         if mlp_ratio > 0:
             self.mlp = _mlp(width, round(mlp_ratio * width), width)
             self.gate = nn.Parameter(torch.ones(width))
-        else:
-            self.mlp = None
 
     def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
         at_out = v

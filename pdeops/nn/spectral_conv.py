@@ -47,7 +47,7 @@ class SpectralConv(nn.Module):
         n_in = v.shape[1:-1]
         kept = tuple(self._kept(i, min(a, b)) for i, (a, b) in enumerate(zip(n_in, n_out, strict=True)))
         z = _analyse(v, kept)
-        weight = self.weight
+        weight: Tensor = self.weight
         for i, (have, keep) in enumerate(zip(self.stored, kept, strict=True)):
             if keep < have:
                 first = 0 if i == len(kept) - 1 else have // 2 - keep // 2

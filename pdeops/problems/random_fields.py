@@ -48,8 +48,7 @@ def gaussian_field(
 def _modes(n: int) -> tuple[np.ndarray, np.ndarray]:
     """The half plane k_y > 0, or k_y = 0 and k_x > 0, with |k| < n / 2, ordered by max(|k_x|, |k_y|)."""
     top = (n - 1) // 2
-    kx, ky = np.meshgrid(np.arange(-top, top + 1), np.arange(top + 1), indexing="ij")
-    kx, ky = kx.ravel(), ky.ravel()
+    kx, ky = (k.ravel() for k in np.meshgrid(np.arange(-top, top + 1), np.arange(top + 1), indexing="ij"))
     half = (ky > 0) | (kx > 0)
     kx, ky = kx[half], ky[half]
     order = np.lexsort((ky, kx, np.maximum(np.abs(kx), ky)))

@@ -78,7 +78,7 @@ def training_curve(metrics_csv: str | Path, path: str | Path) -> Path | None:
     return _save(figure, Path(path))
 
 
-def _pyplot():  # type: ignore[no-untyped-def]
+def _pyplot():
     import matplotlib
 
     matplotlib.use("Agg")
@@ -87,7 +87,7 @@ def _pyplot():  # type: ignore[no-untyped-def]
     return pyplot
 
 
-def _save(figure, path: Path) -> Path:  # type: ignore[no-untyped-def]
+def _save(figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     _pyplot().close(figure)

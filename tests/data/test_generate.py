@@ -44,7 +44,11 @@ def test_a_killed_run_resumes_to_the_same_values(problem, trajectories, tmp_path
     with pytest.raises(KeyboardInterrupt):
         generate(problem, path, n=10, split=SPLIT, shard=4)
     assert not path.exists()
-    assert sorted(p.name for p in path.with_suffix(".parts").iterdir()) == ["00000000.h5", "00000004.h5", "manifest.json"]
+    assert sorted(p.name for p in path.with_suffix(".parts").iterdir()) == [
+        "00000000.h5",
+        "00000004.h5",
+        "manifest.json",
+    ]
     generate(problem, path, n=10, split=SPLIT, shard=4)
     assert calls == [4, 4, 2, 2]  # only the missing shard is solved again
     np.testing.assert_array_equal(values(path), values(trajectories))
@@ -66,7 +70,9 @@ def test_parts_of_another_recipe_are_refused(problem, tmp_path):
 
 def test_inaccurate_solutions_are_not_written(tmp_path):
     problem = NavierStokes2D(n=8, horizon=1.0, frames=2, solver=Stepper(dt=0.1, tolerance=1e-12))
-    with pytest.raises(InputError, match=r"sample 0 has a solver error of .*above solver\.tolerance\. Lower solver\.dt"):
+    with pytest.raises(
+        InputError, match=r"sample 0 has a solver error of .*above solver\.tolerance\. Lower solver\.dt"
+    ):
         generate(problem, tmp_path / "x.h5", n=4)
     assert not (tmp_path / "x.h5").exists()
 

@@ -99,7 +99,10 @@ GRID = Grid((Axis("x", 4, nodes="cell"),))
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"inputs": {"a": np.zeros((3, 5))}, "targets": {"u": np.zeros((3, 4))}}, r"'a' has shape \(3, 5\); wanted \(3, 4\)"),
+        (
+            {"inputs": {"a": np.zeros((3, 5))}, "targets": {"u": np.zeros((3, 4))}},
+            r"'a' has shape \(3, 5\); wanted \(3, 4\)",
+        ),
         ({"targets": {"u": np.full((10, 4), np.nan)}}, "'u' of sample 0 holds NaN"),
         ({"targets": {"u": np.zeros((4, 4))}, "split": [0, 1, 2, 0, 0]}, "5 codes for 4 samples"),
     ],

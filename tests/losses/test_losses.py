@@ -65,8 +65,6 @@ def test_the_residual_loss_needs_a_problem():
 
 
 def test_losses_live_on_the_output_grid():
-    window = Window(n_in=2, n_out=3, history="time").on(
-        Grid((Axis("time", 6, 5.0, "uniform"), *SPACE)), ("u",), ()
-    )
+    window = Window(n_in=2, n_out=3, history="time").on(Grid((Axis("time", 6, 5.0, "uniform"), *SPACE)), ("u",), ())
     v = torch.ones(2, 1, 3, 16, 16)
     assert float(RelativeLp(window)(1.5 * v, Batch(v, v))) == pytest.approx(0.5)

@@ -1,0 +1,52 @@
+"""The thin command: quick to start, and its small subcommands."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from pdeops.data.schema import write_arrays
+from pdeops.grid import Grid
+
+HEAVY = ("torch", "lightning", "wandb", "neuralop", "hydra", "h5py", "numpy")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from pdeops.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    assert "train" in out
+
+
+def test_importing_pdeops_imports_nothing_heavy():
+    code = f"import sys, pdeops; print([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_training_imports_neither_wandb_nor_neuralop(tiny, tmp_path):
+    code = (
+        "import sys; from pdeops.cli import main\n"
+        f"status = main(['train', *{[*tiny, 'debug=fast']!r}])\n"
+        "print(status, [m for m in ('wandb', 'neuralop') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.strip().splitlines()[-1] == "0 []", result.stderr
+
+
+def test_data_check(run, tmp_path):
+    rng = np.random.default_rng(0)
+    write_arrays(tmp_path / "x.h5", Grid.periodic((8, 6)), targets={"u": rng.standard_normal((10, 8, 6))})
+    status, out, _ = run("data", "check", "x.h5")
+    assert status == 0
+    assert "x.h5: good. arrays, 10 samples (8 train, 1 validation, 1 test)" in out
+
+
+def test_help_of_train_lists_the_choices():
+    code = "import sys; from pdeops.cli import main; main(['train', '--help'])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "model: fno, neuralop_fno" in out
+    assert "Any value of the configuration below" in out
