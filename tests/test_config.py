@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import pdeops.app  # noqa: F401  (its resolvers)
+import pdeops.app
 from pdeops.overrides import checked, shipped
 
 CONF = shipped("conf")
