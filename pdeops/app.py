@@ -52,19 +52,12 @@ def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
     """Call; a user's error becomes one message on standard error and status 2, without a traceback."""
     try:
         call()
-    except InputError as error:
+    except (InputError, _Refused) as error:
         return _complain(str(error))
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if not isinstance(cause, InputError):
-            raise
-        return _complain(str(cause))
     except (HydraException, OmegaConfBaseException) as error:
-        return _complain(explain(error, arguments))
-    except Exception as error:
-        if type(error).__name__ != "MisconfigurationException":  # Lightning's, which may not be imported yet
+        if isinstance(error, InstantiationException):
             raise
-        return _complain(f"trainer: {error}")
+        return _complain(explain(error, arguments))
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     return 0
@@ -76,9 +69,21 @@ def _complain(message: str, status: int = 2) -> int:
 
 
 def _job(run: Job, config: DictConfig) -> Any:
-    plain = checked(config)
-    _refuse_multirun_on_devices(plain)
-    return run(plain)
+    try:
+        plain = checked(config)
+        _refuse_multirun_on_devices(plain)
+        return run(plain)
+    except Exception as error:
+        cause = (error.__cause__ or error) if isinstance(error, InstantiationException) else error
+        if isinstance(cause, InputError):
+            raise _Refused(str(cause)) from error
+        if type(cause).__name__ == "MisconfigurationException":  # Lightning's, which may not be imported yet
+            raise _Refused(f"trainer: {cause}") from error
+        raise
+
+
+class _Refused(BaseException):
+    """Carries the message of a user's error past Hydra, which would announce it as a failed job."""
 
 
 def _refuse_multirun_on_devices(config: dict[str, Any]) -> None:
@@ -237,5 +242,10 @@ def _quiet() -> None:
     """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*The number of training batches.*", ".*Checkpoint directory.*"):
+    for text in (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*The number of training batches.*",
+        ".*Checkpoint directory.*",
+    ):
         warnings.filterwarnings("ignore", text)

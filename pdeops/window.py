@@ -123,14 +123,12 @@ class Window:
         step = self.time_step
         return Grid((Axis("time", n, n * step, "right", first * step),)) + grid.space
 
-    @property
-    def grid_joint(self) -> Grid:
-        """The grid of history and output together, on a time axis: the frames of `joint_frames`."""
-        n = self.n_in + self.n_out
+    def frames_grid(self, n: int) -> Grid:
+        """The grid of n frames of the window in a row, on a time axis with both end points."""
         return Grid((Axis("time", n, (n - 1) * self.time_step, "uniform"),)) + self.bound.space
 
     def joint_frames(self, a: Tensor, u: Tensor) -> Tensor:
-        """History and output as one trajectory (B, C, n_in + n_out, *space)."""
+        """History and output as one trajectory (B, C, n_in + n_out, *space), on `frames_grid(n_in + n_out)`."""
         return torch.cat([self.history_frames(a), self.unstack(u)], dim=2)
 
     @property

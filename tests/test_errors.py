@@ -12,7 +12,7 @@ GOLDEN = [
     # a group's option
     (["model=fnoo"], "model=fnoo: there is no such model. Did you mean 'fno'"),
     (["data=nsd2"], "data=nsd2: there is no such data. Did you mean 'ns2d'"),
-    (["experiment=darcy_smal"], "Did you mean 'darcy_small'?"),
+    (["experiment=darcy_smal"], "Did you mean 'darcy_small'"),
     (["trainer=tpu"], "there is no such trainer"),
     # a group or a key
     (["modle=fno"], "unknown key 'modle' in 'modle=fno'. Did you mean 'model'?"),
@@ -57,6 +57,8 @@ def test_golden(run, tiny, overrides, message):
     assert status == 2
     assert "Traceback" not in err
     assert "append" not in err
+    assert len(err.strip().splitlines()[-1]) < 400
+    assert "Error executing job" not in err
     assert not list(Path.cwd().glob("runs/**/surrogate"))
 
 

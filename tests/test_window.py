@@ -55,7 +55,7 @@ def test_counting_windows():
     assert bound(n_in=1, n_out=1).starts(11) == 10
     assert bound(n_in=2, n_out=1, stride=3).starts(11) == 5
     assert bound(n_in=2, n_out=1, stride=3).time_step == pytest.approx(1.5)
-    assert bound(n_in=10, n_out=1).grid_joint[0].points().diff().tolist() == pytest.approx([0.5] * 10)
+    assert bound(n_in=10, n_out=1).frames_grid(11)[0].points().diff().tolist() == pytest.approx([0.5] * 10)
 
 
 def test_steady():

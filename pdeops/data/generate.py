@@ -108,12 +108,9 @@ def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: in
     if missing:
         size = spec_of(problem).nbytes(n) / 2**20
         pilot = problem.sample(range(missing[0], min(missing[0] + shard, n)), seed).to(device)
-        hours, minutes = divmod(problem.cost(pilot) * (n - done) / len(pilot) / 60, 60)
+        duration = _duration(problem.cost(pilot) * (n - done) / len(pilot))
         resumed = f", {done} of them already there" if done else ""
-        tqdm.write(
-            f"generating {n} samples of {problem.name}{resumed}: {size:.1f} MiB, about "
-            + (f"{hours:.0f} h {minutes:.0f} min" if hours else f"{minutes:.1f} min")
-        )
+        tqdm.write(f"generating {n} samples of {problem.name}{resumed}: {size:.1f} MiB, about {duration}")
     form = "{l_bar}{bar}| {n:.1f}/{total} samples [{elapsed}<{remaining}]"
     pause = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log file
     with tqdm(total=n, initial=done, bar_format=form, mininterval=pause, disable=not missing) as bar:
@@ -138,6 +135,13 @@ def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: in
                 f["a"], f["u"] = a.float().numpy(), solution.u.float().cpu().numpy()
                 f["residual"], f["error"] = solution.residual.cpu().numpy(), solution.error.cpu().numpy()
             progress(1.0)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _shard(parts: Path, first: int) -> Path:

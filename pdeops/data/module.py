@@ -116,7 +116,7 @@ class DataModule(L.LightningDataModule):
         dataset: Dataset[Batch] = Windows(self.fields("train"), self.window)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         # also on one process: the order of the samples then does not depend on the number of processes
-        sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type,var-annotated]
+        sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[var-annotated]
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:

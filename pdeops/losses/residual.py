@@ -22,7 +22,7 @@ class Residual:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
         self.window, self.problem, self.s = window, problem, s
-        self.grid = window.grid_joint if window.evolves else window.bound
+        self.grid = window.frames_grid(window.n_in + window.n_out) if window.evolves else window.bound
         self.norm = Sobolev(self.grid, s)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pdeops.errors import InputError
 from pdeops.metrics.panel import Panel
+from pdeops.metrics.residual import residual_norm
 from pdeops.surrogate import Surrogate
 from pdeops.window import Batch
 
@@ -100,8 +101,21 @@ class Fit(L.LightningModule):
             u = self.surrogate.rollout(batch.a, truth.shape[2])
             times = window.time_step * torch.arange(1, truth.shape[2] + 1)
             found = {f"rollout/{k}": v for k, v in self.panel.rollout(u, truth, times).items()}
+            found |= {f"rollout/{k}": v for k, v in self._residuals(batch.a, u, truth).items()}
         for name, value in found.items():
             self._add(f"test/{name}", value)
+
+    def _residuals(self, a: Tensor, u: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """The PDE's H^-1 residual along rollouts, and along the reference: the floor that snapshots allow."""
+        problem, window = self.surrogate.problem, self.surrogate.window
+        if problem is None:
+            return {}
+        history = window.history_frames(a)
+        grid = window.frames_grid(history.shape[2] + u.shape[2])
+        found = {}
+        for name, frames in (("residual_h-1", u), ("residual_h-1_truth", truth)):
+            found[name] = residual_norm(problem, a, torch.cat([history, frames], dim=2), grid)
+        return found
 
     def on_test_epoch_end(self) -> None:
         self.results = self._means()

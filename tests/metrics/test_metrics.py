@@ -8,9 +8,11 @@ import torch
 from pdeops.grid import Axis, Grid
 from pdeops.metrics.panel import Panel
 from pdeops.metrics.pointwise import boundary_rmse, pearson, relative_error, vrmse
+from pdeops.metrics.residual import residual_norm
 from pdeops.metrics.rollout import valid_time
 from pdeops.metrics.spectral import band_energy, default_edges
 from pdeops.norms import Lp
+from pdeops.problems.ns2d import NavierStokes2D
 
 TORUS = Grid.periodic((32, 24))
 BOX = Grid((Axis("x", 33, 2.0, "uniform"), Axis("y", 17, 1.0, "uniform")))
@@ -120,6 +122,18 @@ def test_the_panel_averages_frames_and_computes_in_single_precision():
     assert found["relative_l2"].shape == (2, 3)
     torch.testing.assert_close(found["relative_l2"], torch.full((2, 3), 0.15))
     assert Panel(TORUS)((factor * v).bfloat16(), v.bfloat16())["relative_h1"].dtype == torch.float32
+
+
+def test_residual_norm():
+    """Of w = t cos(kx): r = w_t - viscosity w_xx = (1 + viscosity k^2 t) cos(kx), the advection being zero."""
+    problem = NavierStokes2D(n=16, forcing=0.0, viscosity=1e-2)
+    grid = Grid((Axis("time", 9, 2.0, "uniform"), *Grid.periodic((16, 16))))
+    t, x, _ = grid.points().unbind(-1)
+    u = (t * torch.cos(2 * pi * x))[None, None]
+    rate = 1e-2 * 4 * pi**2
+    in_time = float((grid[0].weights() * (1 + rate * grid[0].points()) ** 2).sum())
+    expected = sqrt(in_time / 2 / (1 + 4 * pi**2))
+    assert residual_norm(problem, u[:, :, 0], u.float(), grid).tolist() == [[pytest.approx(expected, rel=1e-6)]]
 
 
 def test_rollouts():

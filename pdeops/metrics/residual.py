@@ -1,0 +1,18 @@
+"""How well a prediction satisfies its PDE, without a reference solution."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pdeops.grid import Grid
+from pdeops.norms import Sobolev
+from pdeops.problems.base import Problem
+
+
+def residual_norm(problem: Problem, a: Tensor, u: Tensor, grid: Grid, s: float = -1) -> Tensor:
+    """||r(u)||_{H^s} per sample and equation (B, n_eq), r the strong residual of u (B, C_out, *grid).
+
+    Of an evolution, u is a trajectory on a time axis. Read it beside the norm of the reference solution: what
+    differences between snapshots cannot resolve is in both. Computed in double precision.
+    """
+    return Sobolev(grid, s)(problem.residual(a.double(), u.double(), grid))
