@@ -26,6 +26,10 @@ class Fields:
     def nbytes(self) -> int:
         return self.file.spec.nbytes(len(self.samples))
 
+    @property
+    def held(self) -> bool:
+        return self._targets is not None
+
     def hold(self, device: torch.device | str) -> Fields:
         """Load all samples to a device, once: targets (n, C, T, *space) or (n, C, *space).
 

@@ -114,10 +114,12 @@ class DataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset: Dataset[Batch] = Windows(self.fields("train"), self.window)
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = self._rank()
+        if self.batch_size % world:
+            raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
         # also on one process: the order of the samples then does not depend on the number of processes
         sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[var-annotated]
-        return self._loader(dataset, sampler)
+        return self._loader(dataset, self.batch_size // world, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         return self._eval_loaders("validation")[:1]
@@ -127,19 +129,30 @@ class DataModule(L.LightningDataModule):
 
     def _eval_loaders(self, split: str) -> list[DataLoader[Batch]]:
         """Windows and, where the model steps, whole trajectories; each process takes every world-th sample."""
-        fields = self.fields(split)
+        fields, (rank, world) = self.fields(split), self._rank()
         datasets: list[Dataset[Batch]] = [Windows(fields, self.window)]
         if self.window.stacked:
             datasets.append(Trajectories(fields, self.window))
-        if self.trainer and self.trainer.world_size > 1:
-            rank, world = self.trainer.global_rank, self.trainer.world_size
+        if len(fields.samples) < world:
+            raise InputError(
+                f"the {split} split has {len(fields.samples)} samples, fewer than the {world} processes that share it; "
+                "change data.split, or set trainer.devices=1"
+            )
+        if world > 1:
             datasets = [_Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
-        return [self._loader(d) for d in datasets]
+        return [self._loader(d, self.batch_size) for d in datasets]
 
-    def _loader(self, dataset: Dataset[Batch], sampler: DistributedSampler | None = None) -> DataLoader[Batch]:
-        held = self.cache != "none" and all(f._targets is not None for f in self._fields.values())
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(
+        self,
+        dataset: Dataset[Batch],
+        batch_size: int,
+        sampler: DistributedSampler | None = None,
+    ) -> DataLoader[Batch]:
+        held = all(fields.held for fields in self._fields.values())
         workers = 0 if held else self.workers
-        batch_size = self.batch_size if sampler is None else max(1, self.batch_size // sampler.num_replicas)
         return DataLoader(
             dataset,
             batch_size=batch_size,

@@ -1,0 +1,93 @@
+"""Loaders: splits, processes, caches, augmentation, and what is refused."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from pdeops.data.module import DataModule, Generated
+from pdeops.data.schema import write_arrays
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.window import Window
+
+
+def ranked(module, rank, world, training=True):
+    module.trainer = SimpleNamespace(
+        global_rank=rank,
+        world_size=world,
+        training=training,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )
+    module.open()
+    return module
+
+
+def make(trajectories, **options):
+    return DataModule(file=trajectories, window=Window(n_in=2), batch_size=4, **options)
+
+
+def first_values(loader):
+    return [value for batch in loader for value in batch.a[:, 0, 0, 0].tolist()]
+
+
+def test_ranks_share_each_global_batch(trajectories):
+    whole = ranked(make(trajectories), 0, 1).train_dataloader()
+    parts = [ranked(make(trajectories), rank, 2).train_dataloader() for rank in range(2)]
+    for one, a, b in zip(whole, *parts, strict=True):
+        assert sorted(one.a.flatten(1).sum(1).tolist()) == sorted(torch.cat([a.a, b.a]).flatten(1).sum(1).tolist())
+
+
+def test_evaluation_takes_every_sample_once(trajectories):
+    whole = first_values(ranked(make(trajectories), 0, 1).test_dataloader()[0])
+    halves = [first_values(ranked(make(trajectories), rank, 2).test_dataloader()[0]) for rank in range(2)]
+    assert sorted(whole) == sorted(halves[0] + halves[1])
+    assert len(whole) == 2 * 4
+
+
+@pytest.mark.parametrize("options", [{"cache": "none"}, {"cache": "none", "workers": 1}, {"cache": "memory"}])
+def test_caches_hold_the_same(trajectories, options):
+    loaders = [ranked(make(trajectories, **o), 0, 1).val_dataloader()[0] for o in ({}, options)]
+    for a, b in zip(*loaders, strict=True):
+        assert torch.equal(a.a, b.a)
+        assert torch.equal(a.u, b.u)
+
+
+def test_transposition_swaps_inputs_and_targets_together(tmp_path):
+    a = np.random.default_rng(0).standard_normal((20, 6, 6))
+    grid = Grid((Axis("x", 6, nodes="left"), Axis("y", 6, nodes="left")))
+    path = write_arrays(tmp_path / "x.h5", grid, inputs={"a": a}, targets={"u": 2 * a})
+    module = ranked(DataModule(file=path, augment_transpose=True, batch_size=16), 0, 1)
+    batch = next(iter(module.train_dataloader()))
+    swapped = module.on_after_batch_transfer(batch, 0)
+    torch.testing.assert_close(swapped.u, 2 * swapped.a)
+    same = [torch.equal(x, y) for x, y in zip(swapped.a, batch.a, strict=True)]
+    turned = [torch.equal(x, y.mT) for x, y in zip(swapped.a, batch.a, strict=True)]
+    assert all(s or t for s, t in zip(same, turned, strict=True))
+    assert 0 < sum(turned) < 16
+    module.trainer.training = False
+    assert module.on_after_batch_transfer(batch, 0) is batch
+
+
+def test_statistics_follow_the_channels(trajectories):
+    module = make(trajectories)
+    stats = module.open().stats["vorticity"]
+    mean_in, std_in, mean_out, std_out = module.channel_stats()
+    assert std_in.tolist() == [stats["std"]] * 2
+    assert (mean_in[0], mean_out[0], std_out[0]) == (stats["mean"], stats["mean"], stats["std"])
+
+
+def test_mistakes_are_refused(trajectories, steady):
+    with pytest.raises(InputError, match="make it a multiple"):
+        ranked(make(trajectories), 0, 3).train_dataloader()
+    with pytest.raises(InputError, match="test split has 2 samples, fewer than the 4 processes"):
+        ranked(make(trajectories), 0, 4).test_dataloader()
+    with pytest.raises(InputError, match="batch_size=0"):
+        DataModule(file=trajectories, batch_size=0)
+    with pytest.raises(InputError, match="must be alike"):
+        DataModule(file=steady, augment_transpose=True).open()
+    with pytest.raises(InputError, match=r"set data\.file="):
+        DataModule().open()
+    with pytest.raises(InputError, match="problem=null"):
+        Generated(n=4).open()
