@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--test", metavar="FILE", help="a second file, whose samples become the test split")
     convert.add_argument("--split", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
     convert.add_argument("--nodes", choices=("periodic", "cell", "uniform", "left", "right"), help="where samples sit")
+    convert.add_argument("--force", action="store_true", help="replace an existing FILE.h5")
     convert.set_defaults(run=_convert)
 
     data = commands.add_parser("data", help="data files").add_subparsers(metavar="COMMAND", required=True)
@@ -46,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
 def _convert(options: argparse.Namespace) -> None:
     from pdeops.data.convert import convert
 
-    print(convert(options.source, options.out, test=options.test, split=options.split, nodes=options.nodes))
+    settings = {"test": options.test, "split": options.split, "nodes": options.nodes, "overwrite": options.force}
+    print(convert(options.source, options.out, **settings))
 
 
 def _check(options: argparse.Namespace) -> None:

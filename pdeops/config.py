@@ -55,7 +55,12 @@ def from_config(config: Any) -> Any:
             f"{config['_target_']} cannot be built from this configuration: {error}. "
             "It was probably written by another version of pdeops."
         ) from error
-    return cls(**values)
+    try:
+        return cls(**values)
+    except (TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{config['_target_']} cannot be built from this configuration: {error}") from error
 
 
 def _pdeops_class(target: Any) -> type:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import pi, prod
+from math import inf, pi, prod
 from typing import Literal, Self, SupportsIndex, get_args, overload
 
 import torch
@@ -56,11 +56,13 @@ class Axis:
                 f"axis {self.name!r}: nodes={self.nodes!r} with bc={self.bc!r}; periodic nodes and a "
                 "periodic boundary go together"
             )
+        if not isinstance(self.n, int) or isinstance(self.n, bool):
+            raise InputError(f"axis {self.name!r}: n={self.n!r}; wanted a whole number")
         smallest = 2 if self.nodes in ("uniform", "chebyshev") else 1
         if self.n < smallest:
             raise InputError(f"axis {self.name!r}: n={self.n}; {self.nodes} nodes need n >= {smallest}")
-        if not self.length > 0:
-            raise InputError(f"axis {self.name!r}: length={self.length}; wanted a positive length")
+        if not 0 < self.length < inf:
+            raise InputError(f"axis {self.name!r}: length={self.length}; wanted a positive, finite length")
 
     @property
     def periodic(self) -> bool:
@@ -102,6 +104,32 @@ class Axis:
         return replace(self, n=n)
 
 
+def axis_names(d: int) -> str:
+    """x, y, z. Raises InputError beyond three axes."""
+    if not 1 <= d <= 3:
+        raise InputError(f"a space of {d} axes; wanted one to three")
+    return "xyz"[:d]
+
+
+def equally_spaced(name: str, points: Sequence[float], nodes: Nodes) -> Axis:
+    """The axis whose nodes of the given kind are `points`. Raises InputError if they are not equally spaced."""
+    x = torch.as_tensor(points, dtype=torch.float64).flatten()
+    h = float(x[-1] - x[0]) / (len(x) - 1) if len(x) > 1 else 0.0
+    if not h > 0 or (torch.diff(x) - h).abs().max() > 1e-3 * h:
+        raise InputError(f"the {len(x)} coordinates of axis {name!r} are not equally spaced and increasing")
+    n, first = len(x), float(x[0])
+    match nodes:
+        case "uniform":
+            return Axis(name, n, (n - 1) * h, nodes, first)
+        case "periodic" | "left":
+            return Axis(name, n, n * h, nodes, first)
+        case "cell":
+            return Axis(name, n, n * h, nodes, first - h / 2)
+        case "right":
+            return Axis(name, n, n * h, nodes, first - h)
+    raise InputError(f"axis {name!r}: {nodes} nodes are not equally spaced")
+
+
 def _clenshaw_curtis(n: int) -> Tensor:
     """Weights on [-1, 1] by the moments of T_k: w = M^-1 m with M_kj = T_k(x_j), m_k = int T_k."""
     k = torch.arange(n, dtype=torch.float64)
@@ -117,6 +145,8 @@ class Grid(tuple[Axis, ...]):
 
     def __new__(cls, axes: Iterable[Axis] = ()) -> Self:
         axes = tuple(axes)
+        if not all(isinstance(axis, Axis) for axis in axes):
+            raise InputError(f"a grid is made of axes, such as Axis('x', 64); got {axes}")
         names = [axis.name for axis in axes]
         if len(set(names)) < len(names):
             raise InputError(f"grid axes {names}: every axis needs its own name")
@@ -127,7 +157,7 @@ class Grid(tuple[Axis, ...]):
     @classmethod
     def periodic(cls, shape: Sequence[int], length: float = 1.0) -> Self:
         """A torus of the given shape, every side of the same length, axes named x, y, z."""
-        return cls(Axis(name, n, length) for name, n in zip("xyz", shape, strict=False))
+        return cls(Axis(name, n, length) for name, n in zip(axis_names(len(shape)), shape, strict=True))
 
     @property
     def axes(self) -> tuple[Axis, ...]:

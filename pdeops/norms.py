@@ -17,11 +17,37 @@ from pdeops.grid import Grid
 
 
 def check_shape(u: Tensor, grid: Grid) -> None:
+    """Raise InputError unless u (..., *grid.shape) is a field of real or complex floating-point numbers."""
+    if not (u.is_floating_point() or u.is_complex()):
+        raise InputError(f"a field of {u.dtype}; wanted floating-point numbers")
     if tuple(u.shape[-grid.ndim :]) != grid.shape:
         raise InputError(
             f"a field of shape {tuple(u.shape)} does not end in the grid's shape {grid.shape}; "
             "build the norm for the field's own grid (grid.resized(...))"
         )
+
+
+class _Weights:
+    """Weights in double precision, cast once to each precision and device that fields come in."""
+
+    def __init__(self, weights: Tensor) -> None:
+        self._cast: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+        self._exact = weights
+
+    def like(self, u: Tensor) -> Tensor:
+        key = (u.dtype, u.device)
+        if key not in self._cast:
+            with torch.inference_mode(False):  # an inference tensor could not serve a later training step
+                self._cast[key] = self._exact.to(u.device, u.dtype)
+        return self._cast[key]
+
+
+def _root(s: Tensor, p: float) -> Tensor:
+    """s^(1/p) for s >= 0, with derivative 0 (not infinity) at s = 0."""
+    positive = s > 0
+    root = torch.where(positive, s, 1.0)
+    root = root.sqrt() if p == 2 else root.pow(1 / p)
+    return torch.where(positive, root, s)
 
 
 class Lp:
@@ -35,16 +61,20 @@ class Lp:
             raise InputError(f"p={p}: an L^p norm needs p >= 1")
         self.grid, self.p = grid, p
         self._dims = tuple(range(-grid.ndim, 0))
-        self._weights = grid.weights()
+        self._weights = _Weights(grid.weights())
 
     def __call__(self, u: Tensor) -> Tensor:
         check_shape(u, self.grid)
         if self.p == inf:
             return u.abs().amax(self._dims)
-        self._weights = self._weights.to(u)
-        if self.p == 2:
-            return (self._weights * u.square()).sum(self._dims).sqrt()
-        return (self._weights * u.abs().pow(self.p)).sum(self._dims).pow(1 / self.p)
+        powers = u.square() if self.p == 2 else u.abs().pow(self.p)
+        return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
+
+
+def relative_error(u: Tensor, v: Tensor, norm: Lp | Sobolev) -> Tensor:
+    """||u - v|| / ||v||, v the reference; a zero prediction scores exactly 1. Where v vanishes: ||u - v||."""
+    error, reference = norm(u - v), norm(v)
+    return error / reference.where(reference > 0, reference.new_ones(()))
 
 
 class Sobolev:
@@ -78,13 +108,13 @@ class Sobolev:
             weights = space.volume * (alpha + k2) ** s * half_spectrum_weights(space[-1].n)
             if grid.time:
                 weights = grid.time.weights().view(-1, *(1,) * space.ndim) * weights
-            self._weights = weights
+            self._weights = _Weights(weights)
 
     def __call__(self, u: Tensor) -> Tensor:
         if self._l2 is not None:
             return self._l2(u)
         check_shape(u, self.grid)
+        u = u.to(torch.promote_types(u.dtype, torch.float32))  # transforms need single precision at least
         c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
-        self._weights = self._weights.to(u.device, c.real.dtype)
-        energy = self._weights * (c.real.square() + c.imag.square())
-        return energy.sum(tuple(range(-self.grid.ndim, 0))).sqrt()
+        energy = self._weights.like(u) * (c.real.square() + c.imag.square())
+        return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)

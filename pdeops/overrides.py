@@ -78,6 +78,11 @@ def checked(config: DictConfig) -> dict[str, Any]:
             raise InputError(f"unknown key {key!r}. {did_you_mean(str(key), [*known, *GROUPS])}")
     for key, wanted in known.items():
         _check_type(plain[key], wanted, key)
+    if not 0 <= plain["seed"] < 2**32:
+        raise InputError(f"seed={plain['seed']}: wanted 0 to {2**32 - 1}")
+    for group in ("data", "model", "loss", "task", "optimizer", "trainer"):
+        if plain.get(group) is None:
+            raise InputError(f"there is no {group}: choose one with {group}=..., see --help")
     for group in GROUPS:  # in this order, so that a value others refer to is reported where it stands
         _check_node(plain.get(group), group)
     return plain  # type: ignore[return-value]
@@ -180,13 +185,13 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         except HydraException as fault:
             reason = str(fault).splitlines()[0]
             return f"cannot read the override {text!r}: {reason}. Write key=value, and quote lists: 'key=[1,2]'"
-        found = _explain_override(override.key_or_group, override.value(), text, cause)
+        found = _explain_override(override.key_or_group, override.value(), text, arguments)
         if found:
             return found
     return cause
 
 
-def _explain_override(key: str, value: Any, text: str, cause: str) -> str | None:
+def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str]) -> str | None:
     folder = shipped("conf") / key
     if folder.is_dir():
         options = sorted(p.stem for p in folder.glob("*.yaml"))
@@ -195,12 +200,9 @@ def _explain_override(key: str, value: Any, text: str, cause: str) -> str | None
             if isinstance(v, str) and v not in options:
                 return f"{key}={v}: there is no such {key}. {did_you_mean(v, options)}"
         return None
-    keys = _known_keys()
-    if text.startswith(("+", "~")):
+    keys = _known_keys(arguments)
+    if text.startswith(("+", "~")) or key in keys:
         return None
-    if key in keys:
-        refused = repr(key) in cause
-        return f"{text!r}: there is no {key} in this configuration, by another choice on this line" if refused else None
     parent, _, leaf = key.rpartition(".")
     siblings = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == parent}
     close = [siblings[name] for name in nearest(leaf, siblings)] or nearest(key, keys, cutoff=0.8)
@@ -210,11 +212,12 @@ def _explain_override(key: str, value: Any, text: str, cause: str) -> str | None
     return f"unknown key {key!r} in {text!r}. Known here: {', '.join(known)}."
 
 
-def _known_keys() -> list[str]:
-    """All dotted keys of the default configuration."""
+def _known_keys(arguments: Sequence[str]) -> list[str]:
+    """All dotted keys of the configuration with the choices of groups that were made."""
+    choices = [text for text in arguments if _is_choice(text)]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        default = OmegaConf.to_container(compose("train"), resolve=False)
+        default = OmegaConf.to_container(compose("train", overrides=choices), resolve=False)
     keys: list[str] = []
 
     def walk(node: Any, where: str) -> None:
@@ -226,3 +229,10 @@ def _known_keys() -> list[str]:
 
     walk(default, "")
     return keys
+
+
+def _is_choice(text: str) -> bool:
+    group, _, option = text.partition("=")
+    return shipped("conf").joinpath(group.lstrip("~"), f"{option}.yaml").is_file() or (
+        text.startswith("~") and shipped("conf").joinpath(text[1:]).is_dir() and text[1:] != "problem"
+    )

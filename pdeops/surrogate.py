@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pdeops import __version__
 from pdeops.config import from_config, to_config
-from pdeops.errors import InputError
+from pdeops.errors import InputError, first_line
+from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.base import Problem
@@ -72,8 +73,8 @@ class Surrogate(nn.Module):
         """
         if not self.window.evolves:
             raise InputError("this surrogate maps fields to fields; there is no time to roll out. Use predict.")
-        if steps < 1:
-            raise InputError(f"steps={steps}: wanted at least 1")
+        if not isinstance(steps, int) or steps < 1:
+            raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
         with _inference(self):
             state, frames = self._checked(a), []
             for _ in range(-(-steps // self.window.n_out)):
@@ -83,9 +84,14 @@ class Surrogate(nn.Module):
             return _like(a, torch.cat(frames, dim=2)[:, :, :steps])
 
     def _checked(self, a: Tensor | np.ndarray) -> Tensor:
-        a = torch.as_tensor(a).to(self.normalize_in.mean)
+        if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
+            a = torch.from_numpy(np.array(a, dtype=np.float64 if a.dtype.kind == "f" else np.float32))
+        if not isinstance(a, Tensor) or a.is_complex():
+            kind = getattr(a, "dtype", type(a).__name__)
+            raise InputError(f"got an input of {kind}; wanted a tensor or an array of real numbers")
+        a = a.to(self.normalize_in.mean)
         names, axes = self.window.in_names, self.window.grid_in.names
-        if a.ndim != len(axes) + 2 or a.shape[1] != len(names):
+        if a.ndim != len(axes) + 2 or a.shape[1] != len(names) or not len(a):
             raise InputError(
                 f"got an input of shape {tuple(a.shape)}; wanted (batch, {len(names)}, {', '.join(axes)}) with the "
                 f"channels {list(names)}"
@@ -107,19 +113,17 @@ class Surrogate(nn.Module):
     def save(self, directory: str | Path) -> Path:
         """Write `surrogate.json` and `weights.safetensors`; `pdeops.load(directory)` gives it back bit for bit."""
         directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         for name, content in (
             (WEIGHTS, save_tensors(tensors)),
             (CONFIG, json.dumps(self.describe(), indent=2).encode()),
         ):
-            temporary = directory / f".{name}.tmp"
-            temporary.write_bytes(content)
-            temporary.replace(directory / name)
+            with atomically(directory / name) as temporary:
+                temporary.write_bytes(content)
         return directory
 
 
-def build(description: dict[str, Any]) -> Surrogate:
+def from_description(description: dict[str, Any]) -> Surrogate:
     """The surrogate that `Surrogate.describe` wrote down, with untrained weights.
 
     Raises InputError if the description is not one, is of a newer format, or names foreign classes.
@@ -152,9 +156,9 @@ def load(path: str | Path) -> Surrogate:
         if not (path / CONFIG).exists() and (path / "surrogate" / CONFIG).exists():
             path = path / "surrogate"
         description, tensors = _read_directory(path)
-    surrogate = build(description)
+    surrogate = from_description(description)
     try:
-        surrogate.load_state_dict(tensors)
+        surrogate.load_state_dict(tensors, assign=True)  # in the precision that was saved
     except RuntimeError as error:
         raise InputError(f"{path}: the weights do not fit the description. {error}") from error
     return surrogate.eval()
@@ -191,10 +195,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a checkpoint of pdeops, or is damaged: {str(error).splitlines()[0]}"
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"surrogate", "state_dict"} <= set(checkpoint):
+        raise InputError(f"{path} is not a checkpoint of pdeops, or is damaged: {first_line(error)}") from error
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(checkpoint.get(k), dict) for k in ("surrogate", "state_dict")
+    ):
         raise InputError(f"{path} is not a checkpoint of pdeops: it holds no surrogate")
     return checkpoint
 

@@ -57,6 +57,8 @@ class Window:
     def on(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
         """This window over trajectories on `grid`. Raises InputError if they are shorter than the window."""
         bound = replace(self, grid=grid, targets=targets, inputs=inputs)
+        if grid.time and grid.time.nodes == "chebyshev":
+            raise InputError("a window needs frames at equal distances; this time axis has chebyshev nodes")
         if grid.time and bound.span > grid.time.n:
             raise InputError(
                 f"data.window: n_in={self.n_in} and n_out={self.n_out} frames, {self.stride} apart, need "

@@ -64,17 +64,41 @@ class StopAfterTwo(L.Callback):
         trainer.should_stop = trainer.current_epoch == 1
 
 
-def test_resuming_equals_never_stopping(run, tiny):
+@pytest.fixture
+def mine(tmp_path):
+    """Overrides that train on a file of steady fields with a symmetric grid."""
+    a = np.random.default_rng(0).standard_normal((30, 8, 8))
+    grid = Grid((Axis("x", 8, nodes="cell"), Axis("y", 8, nodes="cell")))
+    write_arrays(tmp_path / "mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
+    return ["data=file", "data.file=mine.h5", "model.width=8", "model.modes=4", "model.depth=2", "data.batch_size=8"]
+
+
+def test_resuming_equals_never_stopping(run, mine):
     """All runs are of four epochs, with random augmentation; one is stopped after two and then resumed."""
-    options = [*tiny, "trainer.max_epochs=4", "data.augment_transpose=true", "test=false"]
+    options = [*mine, "trainer.max_epochs=4", "data.augment_transpose=true"]
     assert run("train", *options, "hydra.run.dir=whole")[0] == 0
     stop = "+callbacks.stop._target_=tests.test_app.StopAfterTwo"
     assert run("train", *options, "hydra.run.dir=half", stop)[0] == 0
     assert sorted(curve(Path("half"))) == [0, 1]
     assert run("train", *options, "hydra.run.dir=rest", "ckpt_path=half/checkpoints/last.ckpt")[0] == 0
     assert curve(Path("half")) | curve(Path("rest")) == curve(Path("whole"))
-    a, b = (pdeops.load(f"{n}/checkpoints/last.ckpt").state_dict() for n in ("whole", "rest"))
+    for name in ("last", "best"):
+        a, b = (pdeops.load(f"{n}/checkpoints/{name}.ckpt").state_dict() for n in ("whole", "rest"))
+        assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_resumed_run_keeps_the_best_epoch_before_it(run, mine):
+    """With a rate that only spoils the weights, the first epoch stays the best, also after a resumption."""
+    options = [*mine, "scheduler=null", "optimizer.lr=1e-3"]
+    assert run("train", *options, "trainer.max_epochs=2", "hydra.run.dir=half")[0] == 0
+    spoil = [*options, "optimizer.lr=0.5", "trainer.max_epochs=3", "ckpt_path=half/checkpoints/last.ckpt"]
+    checkpoint = torch.load("half/checkpoints/last.ckpt")
+    checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] = 0.5
+    torch.save(checkpoint, "half/checkpoints/last.ckpt")
+    assert run("train", *spoil, "hydra.run.dir=rest")[0] == 0
+    a, b = (pdeops.load(f"{n}/surrogate").state_dict() for n in ("half", "rest"))
     assert all(torch.equal(a[k], b[k]) for k in a)
+    assert (Path("rest/checkpoints/best.ckpt")).exists()
 
 
 def test_lightning_loads_a_checkpoint_with_its_defaults(run, tiny):
@@ -117,17 +141,30 @@ def test_a_space_time_model(run, tiny):
     assert u.shape == (1, 1, 3, 8, 8)
 
 
-def test_arrays_of_ones_own_train(run):
-    """`problem=null`: NumPy arrays, a file, a training run."""
-    a = np.random.default_rng(0).standard_normal((20, 8, 10))
-    grid = Grid((Axis("x", 8, nodes="cell"), Axis("y", 10, nodes="cell")))
-    write_arrays("mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
-    options = ["data=file", "problem=null", "data.file=mine.h5", "model.width=8", "model.modes=4", "name=mine"]
-    options += ["trainer.max_epochs=1", "scheduler=null", "logger=null"]
-    assert run("train", *options)[0] == 0
+def test_arrays_of_ones_own_train(run, mine):
+    """`problem=null`: NumPy arrays, a file, a training run; also without logs and schedule, and in bf16."""
+    assert (
+        run("train", *mine, "problem=null", "trainer.max_epochs=1", "scheduler=null", "logger=null", "name=mine")[0]
+        == 0
+    )
+    assert run("train", *mine, "trainer.max_epochs=1", "trainer.precision=bf16-true", "name=half")[0] == 0
+    half = pdeops.load(only("runs/half/*/surrogate"))
+    assert next(half.parameters()).dtype == torch.bfloat16
     surrogate = pdeops.load(only("runs/mine/*/surrogate"))
     assert surrogate.problem is None
-    assert surrogate.predict(a[:2, None]).shape == (2, 1, 8, 10)
+    assert surrogate.predict(np.zeros((2, 1, 8, 8))).shape == (2, 1, 8, 8)
+
+
+def test_a_sweep_goes_on_after_a_refused_run(run, tiny):
+    status, _, err = run("train", "-m", *tiny, "model.width=8,0,4", "trainer.max_epochs=1", "test=false")
+    assert status == 2
+    assert "run 1 (" in err
+    assert "model.width=0" in err
+    assert len(list(Path("runs/multirun").glob("*/*/surrogate"))) == 2
+
+
+def test_a_test_split_is_not_needed(run, tiny):
+    assert run("train", *tiny, "data.split=[0.8,0.2,0.0]")[0] == 0
 
 
 def test_a_sweep(run, tiny):

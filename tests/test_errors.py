@@ -32,20 +32,37 @@ GOLDEN = [
     (["seed="], "seed='': wanted an integer, got str"),
     (["data.cache=disk"], "data.cache='disk': wanted one of 'auto', 'none', 'memory', 'device'"),
     (["data.window=3"], "data.window=3: wanted Window, got int"),
-    (["problem.solver.scheme=rk4"], "solver.scheme='rk4' is not known"),
+    (["problem.solver.scheme=rk4"], "problem.solver.scheme='rk4' is not known"),
     (["model.width=-4"], "model.width=-4, model.depth=2: both must be at least 1"),
     (["model.modes=[4]"], "model.modes=[4]; wanted one number or 2, one for each of ('x', 'y')"),
     (["data.window.n_in=50"], "need trajectories of 51 frames; these have 6"),
-    (["data.split=[0.5,0.1,0.1]"], "three fractions (train, validation, test) that sum to 1"),
+    (["data.split=[0.5,0.1,0.1]"], "three fractions (train, validation, test), the first positive, that sum to 1"),
     (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
     # what cannot be read
     (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),
     (["ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
     (["init_from=nowhere"], "there is no surrogate in nowhere"),
     (["data.file=nowhere.h5"], "there is no data file nowhere.h5"),
-    (["data=file"], "'problem.n=8': there is no problem.n in this configuration"),
+    (["data=file"], "unknown key 'problem.n' in 'problem.n=8'."),
+    # not the override that is right
+    (["logger=wandb", "logger.wandb.offlin=true"], "Did you mean 'logger.wandb.offline'?"),
+    (["callbacks=early_stopping", "callbacks.early_stopping.patience=3", "model.widht=1"], "unknown key 'model.widht'"),
+    # what was taken away
+    (["loss=null"], "there is no loss: choose one with loss=..."),
+    (["~optimizer", "scheduler=null"], "there is no optimizer"),
+    # what other libraries refuse, before data are generated
+    (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+    (["trainer.accelerator=gpuu"], "trainer: "),
+    (["seed=-1"], "seed=-1: wanted 0 to"),
+    (["data.device=foo"], "data.device=foo: "),
+    (["data.seed=-3"], "data.seed=-3: wanted 0 or more"),
+    (["train=false"], "train=false, and no weights"),
+    (["ckpt_path=a", "init_from=b"], "give one of them"),
+    (["data.augment_transpose=true"], "ns2d is not symmetric under x <-> y"),
+    (["data.split=[0.8,0.0,0.2]"], "no validation samples"),
+    (["data.dir=/proc/nowhere"], "/proc/nowhere: "),
     # what does not go together
-    (["trainer=gpu"], "trainer: No supported gpu backend found"),
+    (["trainer=gpu"], "trainer: "),
     (["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "use one device per run"),
 ]
 
@@ -88,7 +105,7 @@ def test_truncated_and_corrupted_files(run, tiny):
         file.write_bytes(damaged)
         status, _, err = run("train", *tiny)
         assert status == 2
-        assert "truncated, corrupted or of another format; delete it" in err
+        assert "truncated, corrupted or of another format. If pdeops generated it, delete it" in err
 
 
 def test_nan_in_data(run):
@@ -113,6 +130,8 @@ def test_a_checkpoint_of_another_model(run, tiny):
     status, _, err = run("train", *tiny, "ckpt_path=a/checkpoints/last.ckpt", "model.width=12")
     assert status == 2
     assert "is of another model: width is 8 there and 12 here" in err
+    options = ["ckpt_path=a/checkpoints/last.ckpt", "trainer.max_epochs=5"]
+    assert "its schedule was made for trainer.max_epochs=2, not 5" in run("train", *tiny, *options)[2]
     Path("bad.ckpt").write_bytes(Path("a/checkpoints/last.ckpt").read_bytes()[:1000])
     status, _, err = run("train", *tiny, "ckpt_path=bad.ckpt")
     assert (status, "bad.ckpt is not a checkpoint of pdeops, or is damaged" in err) == (2, True)

@@ -6,19 +6,19 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"errors", "config", "grid"},
+    {"errors", "files", "config", "grid"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "data"},
     {"surrogate"},
     {"tasks", "report"},
-    {"app", "overrides", "cli", "__main__"},
+    {"app", "overrides", "training", "cli", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
-SAME_LEVEL = {("grid", "errors"), ("config", "errors")}
+SAME_LEVEL = {("grid", "errors"), ("config", "errors"), ("files", "errors")}
 
 
 def part(path):

@@ -89,3 +89,23 @@ def test_mistakes_are_refused():
         Lp(grid, 0.5)
     with pytest.raises(InputError, match="alpha"):
         Sobolev(grid, 1, alpha=0)
+
+
+def test_a_norm_forgets_the_precision_of_earlier_fields():
+    norm = Lp(Grid.periodic((9, 9)))
+    u = torch.randn(9, 9, dtype=torch.float64)
+    first = norm(u)
+    norm(u.float())
+    assert norm(u) == first
+
+
+@pytest.mark.parametrize("make", [lambda g: Lp(g), lambda g: Lp(g, 3), lambda g: Sobolev(g, -1)])
+def test_the_gradient_at_zero_is_zero(make):
+    u = torch.zeros(2, 8, 8, requires_grad=True)
+    make(Grid.periodic((8, 8)))(u).sum().backward()
+    assert torch.equal(u.grad, torch.zeros(2, 8, 8))
+
+
+def test_integers_are_refused():
+    with pytest.raises(InputError, match="floating-point"):
+        Lp(Grid.periodic((8, 8)))(torch.ones(8, 8, dtype=torch.int64))

@@ -38,6 +38,27 @@ def test_saved_and_loaded_bit_for_bit(model, tmp_path):
     assert {p.name for p in (tmp_path / "s").iterdir()} == {"surrogate.json", "weights.safetensors"}
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_precision_is_saved(dtype, tmp_path):
+    surrogate = make().to(dtype)
+    a = torch.randn(1, 2, 12, 12)
+    loaded = pdeops.load(surrogate.save(tmp_path))
+    assert torch.equal(loaded.predict(a), surrogate.predict(a))
+    assert loaded.predict(a).dtype == dtype
+
+
+def test_odd_inputs():
+    surrogate, a = make(), np.random.default_rng(0).standard_normal((2, 2, 12, 12))
+    np.testing.assert_array_equal(surrogate.predict(a[:, :, ::-1]), surrogate.predict(a[:, :, ::-1].copy()))
+    np.testing.assert_array_equal(surrogate.predict(a.astype(">f8")), surrogate.predict(a))
+    for bad in (None, "text", a + 1j, a[:0]):
+        with pytest.raises(InputError, match="got an input of"):
+            surrogate.predict(bad)
+    for steps in (2.5, "3"):
+        with pytest.raises(InputError, match="whole number"):
+            surrogate.rollout(a, steps)
+
+
 def test_units_are_physical():
     surrogate = make()
     a = torch.randn(1, 2, 12, 12)
@@ -148,6 +169,8 @@ def test_foreign_classes_are_never_built(tmp_path, target):
         (lambda c: c.pop("window"), "lacks one of"),
         (lambda c: c["model"].update(width=16), "do not fit"),
         (lambda c: c["model"].update(wdith=16), "cannot be built"),
+        (lambda c: c["model"].update(width="8"), "cannot be built"),
+        (lambda c: c["model"].update(grid_in=[1, 2]), "cannot be built"),
         (lambda c: c.update(model=c["window"]), "where they belong"),
     ],
 )
@@ -182,3 +205,10 @@ def test_a_pickle_is_not_opened(tmp_path):
     with pytest.raises(InputError, match="not a checkpoint"):
         pdeops.load(path)
     assert not (tmp_path / "owned").exists()
+    for fake in ({"surrogate": 1, "state_dict": 2}, [], {}):
+        torch.save(fake, path)
+        with pytest.raises(InputError, match="not a checkpoint"):
+            pdeops.load(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        pdeops.load(path)

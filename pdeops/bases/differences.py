@@ -8,7 +8,8 @@ from torch import Tensor
 
 def differentiation_matrix(points: Tensor, order: int = 6) -> Tensor:
     """(n, n) matrix D with (D u)_j = u'(x_j) + O(h^order): at each node the derivative of the polynomial
-    through the `order + 1` nearest nodes (fewer where there are fewer), by barycentric weights.
+    through the `order + 1` nodes around it (fewer where there are fewer; one-sided at the ends), by barycentric
+    weights.
 
     Source: Berrut and Trefethen, Barycentric Lagrange interpolation, SIAM Review 46 (2004), section 9.3.
     """

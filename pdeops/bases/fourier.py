@@ -41,6 +41,8 @@ def resample(u: Tensor, shape: Sequence[int]) -> Tensor:
     Refining evaluates the interpolant at the new nodes; coarsening evaluates the part with |k| <= n / 2.
     Exact for every function that both lattices resolve.
     """
+    dtype = u.dtype
+    u = u.to(torch.promote_types(dtype, torch.float32))  # transforms need single precision at least
     for dim, n_out in zip(range(-len(shape), 0), shape, strict=True):
         n_in = u.shape[dim]
         if n_out == n_in:
@@ -51,7 +53,7 @@ def resample(u: Tensor, shape: Sequence[int]) -> Tensor:
         elif n_out < n_in and n_out % 2 == 0:
             c = _scale_mode(c, n_out // 2, 2.0, dim)  # ... and two such halves fold into one
         u = torch.fft.irfft(c, n=n_out, dim=dim, norm="forward")
-    return u
+    return u.to(dtype)
 
 
 def _scale_mode(c: Tensor, k: int, factor: float, dim: int) -> Tensor:

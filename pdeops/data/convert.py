@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import scipy.io
 import torch
+from scipy.io.matlab import MatReadError
 
 from pdeops.data.schema import split_codes, split_sizes, write_arrays
-from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid, Nodes
+from pdeops.errors import InputError, first_line
+from pdeops.grid import Axis, Grid, Nodes, axis_names, equally_spaced
 
 SUFFIXES = {".pt": "neuraloperator", ".mat": "FNO benchmark", ".hdf5": "PDEBench", ".h5": "PDEBench"}
 
@@ -36,6 +37,7 @@ def convert(
     split: Sequence[float] = (0.8, 0.1, 0.1),
     name: str | None = None,
     nodes: Nodes | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a published data set as a native file.
 
@@ -43,9 +45,12 @@ def convert(
     test: a second file of the same kind: its samples become the test split, and `source` alone is divided
     into training and validation, in the proportion that `split` gives these two.
     nodes: where the samples of the spatial axes sit, if the format's own convention is not meant.
-    Raises InputError on unknown layouts and files that do not fit together; then nothing is written.
+    Raises InputError on unknown layouts, files that do not fit together, and an `out` that is there already
+    (unless `overwrite` is set); then nothing is written.
     """
     source, out = Path(source), Path(out)
+    if out.resolve() in {Path(p).resolve() for p in (source, test) if p is not None}:
+        raise InputError(f"{out} is a file to be converted; choose another name for the result")
     arrays = read(source, nodes)
     n = len(next(iter(arrays.targets.values())))
     codes = split_codes(split_sizes(n, split))
@@ -74,7 +79,8 @@ def convert(
         arrays.grid,
         inputs=arrays.inputs,
         targets=arrays.targets,
-        split=codes,
+        codes=codes,
+        overwrite=overwrite,
         name=name or source.stem,
         parameters=arrays.parameters,
         provenance=provenance,
@@ -93,12 +99,21 @@ def read(path: Path, nodes: Nodes | None = None) -> Arrays:
                 return _mat(path, nodes)
             case ".hdf5" | ".h5":
                 return _pdebench(path, nodes)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, NotImplementedError, ValueError) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        NotImplementedError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        MatReadError,
+    ) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}. It is damaged or of another format."
-        ) from error
+        raise InputError(f"{path} cannot be read: {first_line(error)}. It is damaged or of another format.") from error
     known = ", ".join(f"{suffix} ({kind})" for suffix, kind in SUFFIXES.items())
     raise InputError(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
 
@@ -108,7 +123,9 @@ def _neuralop(path: Path, nodes: Nodes | None) -> Arrays:
     data = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(data, dict) or not {"x", "y"} <= set(data):
         raise InputError(f"{path}: wanted a dictionary with x and y")
-    x, y = (np.asarray(data[key], dtype=np.float32) for key in "xy")
+    x, y = (np.asarray(data[key]) for key in "xy")
+    if x.ndim == y.ndim >= 4 and x.shape[1] == y.shape[1] == 1:  # a channel axis of one
+        x, y = x[:, 0], y[:, 0]
     parameters = {k: float(v) for k, v in data.items() if k == "visc" and np.size(v) == 1}
     if y.ndim == x.ndim + 1:
         grid = _space(y.shape[2:], nodes or "periodic")
@@ -168,23 +185,16 @@ def _scalars(f: h5py.File) -> dict[str, float]:
 
 
 def _space(shape: Sequence[int], nodes: Nodes) -> Grid:
-    return Grid(Axis(name, n, 1.0, nodes) for name, n in zip("xyz", shape, strict=False))
+    return Grid(Axis(name, n, 1.0, nodes) for name, n in zip(axis_names(len(shape)), shape, strict=True))
 
 
 def _time(times: np.ndarray) -> Axis:
-    return Axis("time", len(times), float(times[-1] - times[0]), "uniform", float(times[0]))
+    return equally_spaced("time", times.ravel().tolist(), "uniform")
 
 
 def _from_points(points: list[np.ndarray], nodes: Nodes | None) -> Grid:
     """Axes from coordinates of cell centres (PDEBench's convention), or of another kind of nodes."""
-    axes = []
-    for name, x in zip("xyz", points, strict=False):
-        h = float(x[1] - x[0])
-        match nodes or "cell":
-            case "uniform":
-                axes.append(Axis(name, len(x), float(x[-1] - x[0]), "uniform", float(x[0])))
-            case "cell":
-                axes.append(Axis(name, len(x), len(x) * h, "cell", float(x[0]) - h / 2))
-            case kind:
-                axes.append(Axis(name, len(x), len(x) * h, kind, float(x[0])))
-    return Grid(axes)
+    names = axis_names(len(points))
+    return Grid(
+        equally_spaced(name, x.ravel().tolist(), nodes or "cell") for name, x in zip(names, points, strict=True)
+    )

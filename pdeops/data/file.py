@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from pdeops.config import from_config
-from pdeops.data.schema import SPLITS, Field, Spec, field_stats, split_codes, split_sizes
-from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.data.schema import SCHEMA, SPLITS, Field, Spec, field_stats, split_codes, split_sizes
+from pdeops.errors import InputError, first_line
+from pdeops.grid import Grid, Nodes, equally_spaced
 
 
 class DataFile:
@@ -36,10 +36,12 @@ class DataFile:
             f = self.handle
             self.n = int(f.attrs["n_trajectories"])
             self.spec = _native_spec(f) if "pdeops" in f else _well_spec(f)
-        except KeyError as error:
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, InputError) and str(self.path) in str(error):
+                raise
             raise InputError(
-                f"{self.path} is HDF5 but not a data file that pdeops reads (no {error.args[0]!r}). "
-                "Convert it with: pdeops convert"
+                f"{self.path} is not a data file that pdeops reads: {first_line(error)}. "
+                "Files of other layouts are converted with: pdeops convert"
             ) from error
         finally:
             self.close()
@@ -57,7 +59,7 @@ class DataFile:
             except OSError as error:
                 raise InputError(
                     f"{self.path} cannot be read as HDF5 ({_reason(error)}). It is truncated, corrupted or of another "
-                    "format; delete it to have it generated again, or fetch it anew."
+                    "format. If pdeops generated it, delete it and it is made again; if not, see: pdeops convert --help"
                 ) from error
             self._pid, self._datasets = os.getpid(), []
         return self._handle
@@ -87,11 +89,11 @@ class DataFile:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return tuple(x.name for x in self.spec.fields if x.role == "target")
+        return self.spec.names("target")
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(x.name for x in self.spec.fields if x.role != "target")
+        return self.spec.names("input", "static")
 
     def read_target(self, sample: int, frames: slice) -> np.ndarray:
         """Target fields (C, n_frames, *space) of one sample, or (C, *space) without a time axis."""
@@ -147,11 +149,20 @@ def _components(f: h5py.File) -> dict[str, tuple[h5py.Dataset, tuple[int, ...]]]
 
 def _native_spec(f: h5py.File) -> Spec:
     ours = f["pdeops"].attrs
+    if ours["schema"] != SCHEMA:
+        raise InputError(f"its schema is {ours['schema']!r}, and this pdeops reads {SCHEMA!r}")
+    if f["pdeops/split"].shape != (int(f.attrs["n_trajectories"]),):
+        raise InputError("/pdeops/split does not hold one code per sample")
     roles, units = json.loads(ours["roles"]), json.loads(ours["units"])
     fields = []
     for name, role in roles.items():
         flags = f[f"t0_fields/{name}"].attrs
-        fields.append(Field(name, role, bool(flags["time_varying"]), bool(flags["sample_varying"]), units[name]))
+        field = Field(name, role, bool(flags["time_varying"]), bool(flags["sample_varying"]), units[name])
+        if field.sample_varying and len(f[f"t0_fields/{name}"]) != f.attrs["n_trajectories"]:
+            raise InputError(f"field {name!r} does not hold n_trajectories={f.attrs['n_trajectories']} samples")
+        if f"stats/{name}" not in f["pdeops"]:
+            raise InputError(f"there are no statistics of field {name!r}")
+        fields.append(field)
     parameters = {name: float(f.attrs[name]) for name in f.attrs["simulation_parameters"]}
     grid = from_config(json.loads(ours["axes"]))
     return Spec(str(f.attrs["dataset_name"]), grid, tuple(fields), parameters, json.loads(ours["problem"]))
@@ -164,10 +175,16 @@ def _well_spec(f: h5py.File) -> Spec:
         for group in f["boundary_conditions"].values()
         for dim in group.attrs["associated_dims"]
     }
-    axes = [_axis(dim, f["dimensions"][dim][()], kinds.get(dim) == "PERIODIC") for dim in dims]
-    times = np.atleast_2d(f["dimensions/time"][()])[0]
+    if f.attrs["grid_type"] != "cartesian":
+        raise InputError(f"a {f.attrs['grid_type']!r} grid; pdeops reads cartesian files of The Well")
+    kind: dict[str, Nodes] = {dim: "periodic" if kinds.get(dim) == "PERIODIC" else "uniform" for dim in dims}
+    axes = [equally_spaced(dim, f["dimensions"][dim][()].ravel(), kind[dim]) for dim in dims]
+    all_times = np.atleast_2d(f["dimensions/time"][()])
+    times = all_times[0]
+    if np.ptp(all_times, axis=0).max() > 0:
+        raise InputError("the samples have times of their own; pdeops reads files of The Well with one time axis")
     if len(times) > 1:
-        axes.insert(0, _axis("time", times, periodic=False))
+        axes.insert(0, equally_spaced("time", times, "uniform"))
     fields = []
     for name, (data, _) in _components(f).items():
         if not np.all(data.attrs["dim_varying"]):
@@ -176,15 +193,6 @@ def _well_spec(f: h5py.File) -> Spec:
         role = "target" if varies or len(times) == 1 else "input"
         fields.append(Field(name, role, varies, bool(data.attrs["sample_varying"])))  # type: ignore[arg-type]
     return Spec(str(f.attrs["dataset_name"]), Grid(axes), tuple(fields))
-
-
-def _axis(name: str, points: np.ndarray, periodic: bool) -> Axis:
-    points = np.atleast_2d(points)[0].astype(float)
-    step = np.diff(points)
-    if np.ptp(step) > 1e-3 * abs(step).max():
-        raise InputError(f"axis {name!r} is not equally spaced; pdeops reads equally spaced axes of The Well's files")
-    length = float(points[-1] - points[0]) + (float(step.mean()) if periodic else 0.0)
-    return Axis(name, len(points), length, "periodic" if periodic else "uniform", float(points[0]))
 
 
 def _reason(error: OSError) -> str:

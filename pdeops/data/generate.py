@@ -18,8 +18,9 @@ from tqdm import tqdm
 from pdeops import __version__
 from pdeops.config import differences, fingerprint, to_config
 from pdeops.data.file import DataFile
-from pdeops.data.schema import SCHEMA, Field, Spec, atomically, create, split_codes, split_sizes, write_stats
+from pdeops.data.schema import SCHEMA, Field, Spec, create, split_codes, split_sizes, write_stats
 from pdeops.errors import InputError
+from pdeops.files import atomically
 from pdeops.problems.base import Problem
 
 
@@ -128,7 +129,7 @@ def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: in
                 worst = float(solution.error[bad].max())
                 raise InputError(
                     f"{problem.name}: sample {indices[bad[0]]} has a solver error of {worst:.1e}, above "
-                    "solver.tolerance. Lower solver.dt (or raise the tolerance, if you mean it). Whole "
+                    "problem.solver.tolerance. Lower problem.solver.dt (or raise the tolerance, if you mean it). Whole "
                     "shards written so far are kept."
                 )
             with atomically(_shard(parts, first)) as temporary, h5py.File(temporary, "w") as f:

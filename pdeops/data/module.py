@@ -16,8 +16,8 @@ from pdeops.config import fingerprint
 from pdeops.data.convert import convert
 from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.file import DataFile
-from pdeops.data.generate import check_problem, file_name, generate
-from pdeops.errors import InputError
+from pdeops.data.generate import check_problem, file_name, generate, spec_of
+from pdeops.errors import InputError, first_line
 from pdeops.grid import Nodes
 from pdeops.problems.base import Problem
 from pdeops.window import Batch, Window
@@ -60,7 +60,16 @@ class DataModule(L.LightningDataModule):
         """Make sure that the file is there; returns its path."""
         if self.file is None:
             raise InputError("no data file: set data.file=/path/to/file.h5")
+        if not Path(self.file).is_file():
+            raise InputError(f"there is no data file {self.file}")
         return Path(self.file)
+
+    def bind(self) -> Window | None:
+        """The window on the problem's grid, before there is a file; None without a problem."""
+        if self.problem is None:
+            return None
+        spec = spec_of(self.problem)
+        return self.window.on(spec.grid, spec.names("target"), spec.names("input", "static"))
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -71,10 +80,13 @@ class DataModule(L.LightningDataModule):
             if not source.targets:
                 raise InputError(f"{source.path} has no target field: {[f.name for f in source.spec.fields]}")
             self.window = self.window.on(source.spec.grid, source.targets, source.inputs)
-            if not len(source.split["train"]):
-                raise InputError(f"{source.path} has no training samples")
+            for split in ("train", "validation"):
+                if not len(source.split[split]):
+                    raise InputError(f"{source.path} has no {split} samples; both train and validation need some")
+            if not self.window.in_channels:
+                raise InputError(f"{source.path} has no input field: {[f.name for f in source.spec.fields]}")
             if self.augment_transpose:
-                _check_square(source)
+                _check_symmetry(source, self.problem)
             self._source = source
         return self._source
 
@@ -129,6 +141,8 @@ class DataModule(L.LightningDataModule):
 
     def _eval_loaders(self, split: str) -> list[DataLoader[Batch]]:
         """Windows and, where the model steps, whole trajectories; each process takes every world-th sample."""
+        if not len(self.open().split[split]):
+            return []
         fields, (rank, world) = self.fields(split), self._rank()
         datasets: list[Dataset[Batch]] = [Windows(fields, self.window)]
         if self.window.stacked:
@@ -180,10 +194,12 @@ class _Part(Subset[Batch]):
         return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
 
 
-def _check_square(source: DataFile) -> None:
+def _check_symmetry(source: DataFile, problem: Problem | None) -> None:
     space = source.spec.grid.space
     if space.ndim != 2 or replace(space[1], name=space[0].name) != space[0]:
         raise InputError(f"data.augment_transpose swaps two space axes that must be alike; {source.path} has {space}")
+    if problem is not None:
+        raise InputError(f"data.augment_transpose: {problem.name} is not symmetric under x <-> y")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -206,6 +222,12 @@ class Generated(DataModule):
             return super().prepare()
         if self.problem is None:
             raise InputError("problem=null: there is nothing to generate data from. Use data=file data.file=PATH.")
+        if self.seed < 0:
+            raise InputError(f"data.seed={self.seed}: wanted 0 or more")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"data.device={self.device}: {first_line(error)}") from error
         recipe = {"n": self.n, "seed": self.seed, "split": self.split, "shard": self.shard}
         path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
         return generate(self.problem, path, device=self.device, **recipe)  # type: ignore[arg-type]

@@ -9,10 +9,7 @@ Source: PolymathicAI/the_well, docs/data_format.md and scripts/check_thewell_for
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +19,7 @@ import numpy as np
 
 from pdeops.config import to_config
 from pdeops.errors import InputError
+from pdeops.files import atomically
 from pdeops.grid import Grid
 
 SCHEMA = "1.0"
@@ -43,6 +41,8 @@ class Field:
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
             raise InputError(f"field {self.name!r}: role={self.role!r}; wanted one of {get_args(Role)}")
+        if not self.name or set(self.name) & set("[]/"):
+            raise InputError(f"field name {self.name!r}: wanted a word without brackets and slashes")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,9 @@ class Spec:
         time = (self.grid[0].n,) if f.time_varying and self.grid.time else ()
         return ((n,) if f.sample_varying else ()) + time + self.grid.space.shape
 
+    def names(self, *roles: Role) -> tuple[str, ...]:
+        return tuple(x.name for x in self.fields if x.role in roles)
+
     def nbytes(self, n: int) -> int:
         """Bytes of the fields of n samples, in float32."""
         return sum(4 * int(np.prod(self.shape(f, n))) for f in self.fields)
@@ -71,41 +74,21 @@ def split_sizes(n: int, fractions: Sequence[float]) -> tuple[int, int, int]:
     fractions: of train, validation and test; they sum to 1. Every split with a positive fraction gets at
     least one sample. Raises InputError otherwise.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+    if len(fractions) != 3 or min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(
-            f"data.split={list(fractions)}; wanted three fractions (train, validation, test) that sum to 1"
+            f"split={list(fractions)}; wanted three fractions (train, validation, test), the first positive, "
+            "that sum to 1"
         )
     validation, test = (max(1, round(n * f)) if f > 0 else 0 for f in fractions[1:])
     train = n - validation - test
     if train < 1:
-        raise InputError(f"data.split={list(fractions)} leaves no training sample of {n}; raise data.n")
+        raise InputError(f"split={list(fractions)} leaves no training sample of {n}; more samples are needed")
     return train, validation, test
 
 
 def split_codes(sizes: Sequence[int]) -> np.ndarray:
     """One code per sample, contiguous blocks of train (0), validation (1), test (2)."""
     return np.repeat(np.arange(3, dtype=np.int8), sizes)
-
-
-@contextmanager
-def atomically(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path`, renamed to it on success and removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapping[str, Any]) -> None:
@@ -180,6 +163,8 @@ def write_stats(f: h5py.File, spec: Spec) -> None:
 def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, float]:
     """mean, std and, for a field varying in time, mean_delta, std_delta; population deviations, float64."""
     moments, delta_moments = np.zeros(3), np.zeros(3)
+    # sums about one value of the field, so that a large offset does not cancel the variance
+    origin = float(np.ravel(data[0] if x.sample_varying else data[()])[0])
     for i in range(len(train) if x.sample_varying else 1):
         values = data[i].astype(np.float64) if x.sample_varying else data[()].astype(np.float64)
         if not np.isfinite(values).all():
@@ -187,10 +172,11 @@ def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, fl
                 f"field {x.name!r} of sample {i} holds NaN or infinite values; nothing can be trained on it"
             )
         if train[i] or not x.sample_varying:
-            moments += _moments(values)
+            moments += _moments(values - origin)
             if x.time_varying:
                 delta_moments += _moments(np.diff(values, axis=0))
-    stats = dict(zip(("mean", "std"), _mean_std(moments), strict=True))
+    mean, std = _mean_std(moments)
+    stats = {"mean": mean + origin, "std": std}
     if delta_moments[0]:
         stats |= dict(zip(("mean_delta", "std_delta"), _mean_std(delta_moments), strict=True))
     return stats
@@ -224,42 +210,50 @@ def write_arrays(
     *,
     inputs: Mapping[str, np.ndarray] | None = None,
     targets: Mapping[str, np.ndarray],
-    split: Sequence[float] | np.ndarray = (0.8, 0.1, 0.1),
+    split: Sequence[float] = (0.8, 0.1, 0.1),
+    codes: Sequence[int] | np.ndarray | None = None,
     name: str = "arrays",
     parameters: Mapping[str, float] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write NumPy arrays of one's own as a data file that `data=file data.file=PATH` trains on.
 
     grid: the grid of a sample, with a time axis first if the targets are trajectories.
     inputs: given fields, each (n, *space), or (*space) if all samples share it.
     targets: predicted fields, each (n, *grid.shape).
-    split: fractions of train, validation and test, or one code (0, 1, 2) per sample.
-    Raises InputError on shapes that do not fit and on values that are not finite; then nothing is written.
+    split: fractions of train, validation and test, in sample order; codes: instead, one code (0 train,
+    1 validation, 2 test) per sample.
+    Raises InputError on arrays that do not fit, are not real numbers or not finite, and if the file is
+    there and `overwrite` is not set; then nothing is written.
     """
-    path = Path(path)
-    fields, arrays = [], {}
-    n = len(next(iter(targets.values())))
-    for role, group in (("input", inputs or {}), ("target", targets)):
-        for key, array in group.items():
-            shared = role == "input" and np.ndim(array) == grid.space.ndim
-            x = Field(key, role, time_varying=role == "target" and grid.time is not None, sample_varying=not shared)  # type: ignore[arg-type]
-            fields.append(x)
-            arrays[key] = np.asarray(array)
-    spec = Spec(name, grid, tuple(fields), parameters or {})
+    path, given = Path(path), {k: np.asarray(v) for k, v in (inputs or {}).items()}
+    wanted = {k: np.asarray(v) for k, v in targets.items()}
+    if not isinstance(grid, Grid) or not wanted or set(given) & set(wanted):
+        raise InputError("wanted a Grid, at least one target, and no name both among inputs and targets")
+    first = next(iter(wanted.values()))
+    n = len(first) if first.ndim else 0
+    fields = [Field(k, "input", sample_varying=v.ndim != grid.space.ndim) for k, v in given.items()]
+    fields += [Field(k, "target", time_varying=grid.time is not None) for k in wanted]
+    spec, arrays = Spec(name, grid, tuple(fields), parameters or {}), given | wanted
     for x in fields:
-        if arrays[x.name].shape != spec.shape(x, n):
+        array = arrays[x.name]
+        if array.shape != spec.shape(x, n):
             raise InputError(
-                f"array {x.name!r} has shape {arrays[x.name].shape}; wanted {spec.shape(x, n)}: "
+                f"array {x.name!r} has shape {array.shape}; wanted {spec.shape(x, n)}: "
                 f"{n} samples on {grid if x.time_varying else grid.space}"
             )
-    codes = (
-        np.asarray(split, dtype=np.int8) if len(split) != 3 else split_codes(split_sizes(n, [float(x) for x in split]))
-    )
-    if len(codes) != n:
-        raise InputError(f"split has {len(codes)} codes for {n} samples")
-    with atomically(path) as temporary, h5py.File(temporary, "w") as f:
-        create(f, spec, n, codes, provenance or {})
+        if array.dtype.kind not in "biuf":
+            raise InputError(
+                f"array {x.name!r} holds {array.dtype}; wanted real numbers (a complex field is two fields)"
+            )
+    marks = split_codes(split_sizes(n, split)) if codes is None else np.asarray(codes, dtype=np.int8)
+    if len(marks) != n or not {0} <= set(marks.tolist()) <= {0, 1, 2}:
+        raise InputError(
+            f"{len(marks)} split codes {sorted(set(marks.tolist()))} for {n} samples; wanted 0, 1 or 2 each, some 0"
+        )
+    with atomically(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as f:
+        create(f, spec, n, marks, provenance or {})
         for key, array in arrays.items():
             f[f"t0_fields/{key}"][...] = array
         write_stats(f, spec)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pdeops.grid import Grid
-from pdeops.metrics.pointwise import boundary_rmse, pearson, relative_error, vrmse
+from pdeops.metrics.pointwise import boundary_rmse, pearson, vrmse
 from pdeops.metrics.rollout import valid_time
 from pdeops.metrics.spectral import band_energy, default_edges
-from pdeops.norms import Lp, Sobolev
+from pdeops.norms import Lp, Sobolev, relative_error
 
 ROLLOUT_WINDOWS = {"1": slice(0, 1), "6:12": slice(6, 12), "13:30": slice(13, 30)}
 

@@ -90,12 +90,24 @@ class FNO(nn.Module):
             v = torch.cat([a, x.expand(len(a), *x.shape)], dim=1)
         v = self._pad(self.lifting(v.movedim(1, -1)))
         n_out = self._resolution(a.shape[2:], out)
+        if out is not None:
+            self._check_padding(a.shape[2:], n_out)
         padded_out = tuple(n + extra for n, extra in zip(n_out, self._extra(n_out), strict=True))
         for block in self.blocks:
             v = block(v, padded_out if block.last else tuple(v.shape[1:-1]))
         for dim, n in enumerate(n_out, start=1):
             v = v.narrow(dim, 0, n)
         return self.projection(v).movedim(-1, 1)
+
+    def _check_padding(self, n_in: Sequence[int], n_out: Sequence[int]) -> None:
+        """The padded lattices of both sizes must span the same length."""
+        extra_in, extra_out = self._extra(n_in), self._extra(n_out)
+        for axis, n, m, e, f in zip(self.grid_in, n_in, n_out, extra_in, extra_out, strict=True):
+            if e * m != f * n:
+                raise InputError(
+                    f"axis {axis.name!r}: padding {n} nodes by {e} and {m} by {f} gives different lengths; choose a number "
+                    f"of nodes of which model.padding={self.padding:g} is a whole number"
+                )
 
     def _extra(self, n: Sequence[int]) -> tuple[int, ...]:
         """Nodes that padding appends to each axis."""
@@ -119,8 +131,14 @@ class FNO(nn.Module):
             return tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
         if not isinstance(out, Grid):
             raise InputError("an FNO evaluates on grids, not at scattered points: give out=Grid(...)")
-        if out.names != self.grid_out.names:
-            raise InputError(f"out has axes {out.names}; this FNO's are {self.grid_out.names}")
+        if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
+            raise InputError(f"out={out} is not this FNO's output grid with other numbers of nodes: {self.grid_out}")
+        for axis, new in zip(self.grid_out, out, strict=True):
+            if axis.n != new.n and axis.nodes not in ("periodic", "left"):
+                raise InputError(
+                    f"axis {axis.name!r} has {axis.nodes} nodes: other numbers of them are other places, which an FNO "
+                    "reaches on periodic and left nodes only. Give it an input of the resolution wanted."
+                )
         return out.shape
 
     def load_neuralop(self, state: Mapping[str, Any]) -> FNO:

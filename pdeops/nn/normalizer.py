@@ -22,7 +22,8 @@ class Normalizer(nn.Module):
         if not (mean.isfinite().all() and std.isfinite().all()):
             raise InputError("the data's statistics are not finite: a field holds NaN or infinite values")
         self.register_buffer("mean", mean.float())
-        self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)).float())
+        std = std.float()
+        self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self._like(self.mean, x)) / self._like(self.std, x)

@@ -13,9 +13,10 @@ of its own frequency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import pi, prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ class SpectralConv(nn.Module):
             if keep < have:
                 first = 0 if i == len(kept) - 1 else have // 2 - keep // 2
                 weight = weight.narrow(i, first, keep)
-        return _synthesise(_mix(z, weight), n_out, onto)
+        return _synthesise(_mix(z, weight), n_in, n_out, onto)
 
     def _kept(self, i: int, n: int) -> int:
         """How many stored modes an axis of n nodes resolves, |f| <= n / 2."""
@@ -82,11 +83,12 @@ def _mix(z: Tensor, weight: Tensor) -> Tensor:
     return torch.stack([real, imag], dim=1).permute(2, 1, 0, 3).reshape(batch, 2, *kept, -1)
 
 
-def _synthesise(z: Tensor, n_out: Sequence[int], onto: Tensor | None) -> Tensor:
-    """Coefficients (B, 2, *kept, C) -> (B, *n_out, C), added to `onto`."""
+def _synthesise(z: Tensor, n_in: Sequence[int], n_out: Sequence[int], onto: Tensor | None) -> Tensor:
+    """Coefficients (B, 2, *kept, C) of a field on n_in nodes -> (B, *n_out, C), added to `onto`."""
     batch, _, *kept, channels = z.shape
     for i, (n, k) in enumerate(zip(n_out[:-1], kept[:-1], strict=True)):
-        table = full_synthesis(n, k, z.dtype, z.device)
+        alone = k == n == n_in[i] and n % 2 == 0
+        table = full_synthesis(n, k, alone, z.dtype, z.device)
         z = _apply(table, z.reshape(batch * prod(n_out[:i]), 2 * k, -1))
     table = half_synthesis(n_out[-1], kept[-1], z.dtype, z.device)
     z = z.reshape(-1, 2 * kept[-1], channels)
@@ -111,38 +113,61 @@ def _frequencies(k: int) -> Tensor:
     return torch.arange(-(k // 2), k - k // 2)
 
 
-@lru_cache(maxsize=256)
+Table = Callable[..., Tensor]
+
+
+def _kept_table(build: Table) -> Table:
+    """Build a table once per size, precision and device, as an ordinary constant.
+
+    Not while exporting, when it must become part of the graph; and never as an inference tensor, which
+    could not serve a later training step.
+    """
+    kept = lru_cache(maxsize=256)(build)
+
+    def table(*arguments: Any) -> Tensor:
+        if torch.compiler.is_exporting():
+            return build(*arguments)
+        with torch.inference_mode(False):
+            return kept(*arguments)
+
+    return table
+
+
+def _scaled(table: Tensor, rows: Tensor, factor: float) -> Tensor:
+    return torch.where(rows.view(-1, *(1,) * (table.ndim - 1)), factor * table, table)
+
+
+@_kept_table
 def half_analysis(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(2m, n), rows (part, f), f = 0 .. m - 1."""
+    """(2m, n), rows (part, f), f = 0 .. m - 1; one of the two halves of a Nyquist mode."""
     f = torch.arange(m)
     angle = _angles(f, n)
     table = torch.cat([angle.cos(), -angle.sin()]) / n
-    table[(2 * f == n).repeat(2)] *= 0.5  # one of the two halves of the Nyquist mode
-    return table.to(device, dtype)
+    return _scaled(table, (2 * f == n).repeat(2), 0.5).to(device, dtype)
 
 
-@lru_cache(maxsize=256)
+@_kept_table
 def full_analysis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(2k, 2n), rows (part, f), columns (j, part)."""
+    """(2k, 2n), rows (part, f), columns (j, part); one of the two halves of a Nyquist mode."""
     f = _frequencies(k)
     cos, sin = _angles(f, n).cos() / n, _angles(f, n).sin() / n
     table = torch.cat([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)])  # (2k, n, part)
-    table[(2 * f.abs() == n).repeat(2)] *= 0.5
-    return table.flatten(1).to(device, dtype)
+    return _scaled(table, (2 * f.abs() == n).repeat(2), 0.5).flatten(1).to(device, dtype)
 
 
-@lru_cache(maxsize=256)
-def full_synthesis(n: int, k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(2n, 2k), rows (j, part), columns (part, f)."""
+@_kept_table
+def full_synthesis(n: int, k: int, alone: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(2n, 2k), rows (j, part), columns (part, f). alone: -n/2 was analysed on the same lattice and is kept
+    without n/2: it stands for both halves of the Nyquist mode."""
     f = _frequencies(k)
-    cos, sin = _angles(f, n).cos().T, _angles(f, n).sin().T
-    table = torch.stack([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)], dim=1)  # (n, part, 2k)
-    if k == n and n % 2 == 0:
-        table[:, :, (2 * f == -n).repeat(2)] *= 2  # -n/2 is kept without n/2: it stands for both halves
-    return table.flatten(0, 1).to(device, dtype)
+    cos, sin = _angles(f, n).cos(), _angles(f, n).sin()
+    columns = torch.cat([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)])  # (2k, n, part)
+    if alone:
+        columns = _scaled(columns, (2 * f == -n).repeat(2), 2.0)
+    return columns.flatten(1).T.contiguous().to(device, dtype)
 
 
-@lru_cache(maxsize=256)
+@_kept_table
 def half_synthesis(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(n, 2m), columns (part, f): each f > 0 together with its conjugate."""
     f = torch.arange(m)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ Progress = Callable[[float], None]
 
 
 class Solution(NamedTuple):
-    """u (n, C_out, *grid); per sample: the residual's norm, whether the solver's own error estimate is
-    within its tolerance, and that estimate (relative L2)."""
+    """u (n, C_out, *grid); per sample: the residual's norm (H^-1 of an evolution, relative l2 of an elliptic
+    system), whether the solver's own error estimate is within its tolerance, and that estimate (the relative
+    L2 step-halving error of an evolution, the residual of an elliptic system)."""
 
     u: Tensor
     residual: Tensor
@@ -89,7 +90,7 @@ class Elliptic(Problem):
         for i, a_i in enumerate(a.cpu().double()):
             matrix, b = self.system(a_i)
             x = spsolve(matrix.tocsc(), b)
-            residuals.append(np.linalg.norm(b - matrix @ x) / np.linalg.norm(b))
+            residuals.append(np.linalg.norm(b - matrix @ x) / (np.linalg.norm(b) or 1.0))
             fields.append(torch.from_numpy(x).view(len(self.out_names), *self.grid.shape))
             if progress:
                 progress((i + 1) / len(a))
@@ -136,7 +137,7 @@ class Evolution(Problem):
         initial = basis.to_modes(a.double())
         total, done = 3 * (len(times) - 1), 0
 
-        def run(coarsen: int) -> Tensor:
+        def run(coarsen: Literal[1, 2]) -> Tensor:
             frames = []
 
             def record(i: int, c: Tensor) -> None:
@@ -163,12 +164,14 @@ class Evolution(Problem):
             first = int((~finite).nonzero()[0])
             raise InputError(
                 f"{self.name}: the solution of sample {first} of this batch is no longer finite at time {t:g} "
-                f"(scheme {self.solver.scheme}, dt {self.solver.dt:g}). Lower solver.dt, or raise problem.n."
+                f"(scheme {self.solver.scheme}, dt {self.solver.dt:g}). Lower problem.solver.dt, or raise problem.n."
             )
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """r = u_t - L u - N(u): u_t by sixth-order differences of the snapshots, the rest spectral with
-        products free of aliasing. Its floor on exact snapshots is therefore O(dt^6), dt their distance."""
+        products free of aliasing. Its floor on exact snapshots is therefore O(dt^6), dt their distance (of lower
+        order below seven snapshots). Nyquist modes, which the basis does not hold, should be zero: what there is
+        of them counts as if it decayed within one snapshot distance."""
         if grid.time is None or grid.time.n < 2:
             raise InputError(f"{self.name}: a residual needs at least two snapshots on a time axis; got {grid}")
         basis = Fourier(grid.space, device=u.device, dtype=u.dtype)
@@ -176,7 +179,9 @@ class Evolution(Problem):
         u_t = torch.einsum("st,bct...->bcs...", matrix, u)
         c = basis.to_modes(u.transpose(1, 2))
         tendency = basis.to_values(self.linear(basis) * c + self.nonlinear(basis)(c))
-        return u_t - tendency.transpose(1, 2)
+        unresolved = u - basis.to_values(c).transpose(1, 2)
+        points = grid[0].points()
+        return u_t - tendency.transpose(1, 2) + unresolved / float(points[1] - points[0])
 
     def cost(self, a: Tensor) -> float:
         basis = Fourier(self.grid.space, device=a.device)

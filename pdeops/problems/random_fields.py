@@ -19,7 +19,7 @@ def gaussian_field(
     """Zero-mean samples (n, 1, *grid) of N(0, C), C = variance (-Laplacian + tau^2)^-alpha, float64.
 
     By Karhunen-Loeve: u = sum_k sqrt(lambda_k) xi_k e_k over the L2-orthonormal sines and cosines with
-    0 < |k_i| < n_i / 2, lambda_k = variance (|kappa_k|^2 + tau^2)^-alpha.
+    |k_i| < n_i / 2, k != 0, lambda_k = variance (|kappa_k|^2 + tau^2)^-alpha.
 
     Sample i depends on (seed, i) alone, and modes are drawn from the lowest up, so that the same (seed, i)
     is the same function on every square lattice, up to the modes that the lattice does not hold.

@@ -18,7 +18,7 @@ def compare(
     """Draw columns of (truth, prediction, error): fields (n_columns, *space) in one or two dimensions (of three,
     the middle slice along the first axis is shown). Truth and prediction share their colours."""
     plt = _pyplot()
-    v, u = truth.detach().cpu().numpy(), prediction.detach().cpu().numpy()
+    v, u = truth.detach().float().cpu().numpy(), prediction.detach().float().cpu().numpy()
     if space.ndim == 3:
         middle = space[0].n // 2
         v, u, space = v[:, middle], u[:, middle], space[1:]
@@ -51,9 +51,10 @@ def compare(
             )
             for ax, (label, field, colours, vmin, vmax) in zip(axes[:, i], rows, strict=True):
                 image = ax.imshow(field.T, origin="lower", extent=extent, cmap=colours, vmin=vmin, vmax=vmax)
-                ax.set(xticks=[], yticks=[], ylabel=label if i == 0 else "")
+                ax.set(xticks=[], yticks=[], ylabel=f"{label}\n{space[1].name}" if i == 0 else "")
                 figure.colorbar(image, ax=ax, shrink=0.8)
             axes[0, i].set_title(name)
+            axes[2, i].set_xlabel(space[0].name)
     if title:
         figure.suptitle(title)
     return _save(figure, Path(path))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -61,9 +62,11 @@ class Stepper:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise InputError(f"solver.scheme={self.scheme!r} is not known. {did_you_mean(self.scheme, SCHEMES)}")
+            raise InputError(
+                f"problem.solver.scheme={self.scheme!r} is not known. {did_you_mean(self.scheme, SCHEMES)}"
+            )
         if not self.dt > 0 or not self.tolerance > 0:
-            raise InputError(f"solver.dt={self.dt}, solver.tolerance={self.tolerance}: both must be positive")
+            raise InputError(f"problem.solver: dt={self.dt}, tolerance={self.tolerance}: both must be positive")
 
     def integrate(
         self,
@@ -72,12 +75,12 @@ class Stepper:
         u: Tensor,
         times: Tensor,
         *,
-        coarsen: int = 1,
+        coarsen: Literal[1, 2] = 1,
         record: Callable[[int, Tensor], None],
     ) -> None:
         """Call `record(i, u(times[i]))` for every snapshot, the first being the initial state `u`.
 
-        coarsen: multiply the step by this factor (for the step-halving error).
+        coarsen: 2 doubles the step (for the step-halving error).
         """
         record(0, u)
         for i, span in enumerate(torch.diff(times).tolist(), start=1):
@@ -87,10 +90,10 @@ class Stepper:
                 u = advance(u, nonlinear)
             record(i, u)
 
-    def steps(self, span: float, coarsen: int = 1) -> int:
-        """Steps over a time span; twice as many, exactly, at half the step."""
-        fine = ceil(span / self.dt - 1e-9)
-        return ceil(fine / 2) if coarsen == 2 else 2 * ceil(fine / 2)
+    def steps(self, span: float, coarsen: Literal[1, 2] = 1) -> int:
+        """Steps over a time span: an even number, half of it at twice the step."""
+        half = max(1, ceil(ceil(span / self.dt - 1e-9) / 2))
+        return half if coarsen == 2 else 2 * half
 
     def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor) -> float:
         """An estimate of the wall time of `integrate`: three steps are timed, the rest is counted."""

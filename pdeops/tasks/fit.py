@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import lightning as L
@@ -53,21 +54,26 @@ class Fit(L.LightningModule):
         optimizer = self.optimizer(self.surrogate.parameters())
         if self.scheduler is None:
             return optimizer
+        given = getattr(self.scheduler, "keywords", {})
         takes = inspect.signature(self.scheduler).parameters
-        length = {name for name in ("total_steps", "T_max") if name in takes}
-        steps = {name: int(self.trainer.estimated_stepping_batches) for name in length}
+        length = {name for name in ("total_steps", "T_max") if name in takes and given.get(name) is None}
+        steps = self.trainer.estimated_stepping_batches
+        if length and not isfinite(steps):
+            raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
+        schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
         interval = "step" if length else "epoch"
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer, **steps), "interval": interval},
-        }
+        settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
+        return {"optimizer": optimizer, "lr_scheduler": settings}
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.loss(self.surrogate(batch.a, batch.out), batch)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.a))
+        size = len(batch.a)
+        self.log(
+            "train/loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
+        )
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -126,8 +132,10 @@ class Fit(L.LightningModule):
         checkpoint["settings"] = self.settings
 
     def _add(self, name: str, value: Tensor) -> None:
-        """Collect one value per sample (and channel)."""
+        """Collect one value per sample (and channel). A correlation that does not exist counts for nothing."""
         value = value.detach().double().cpu()
+        if name.endswith("pearson"):
+            value = value[~value.isnan()]
         self._sums[name] += torch.stack([value.sum(), torch.tensor(float(value.numel()), dtype=torch.float64)])
 
     def _means(self) -> dict[str, float]:
@@ -137,8 +145,10 @@ class Fit(L.LightningModule):
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, {k: v.tolist() for k, v in self._sums.items()})
             names = sorted(set().union(*gathered))
-            totals = {k: torch.tensor([part.get(k, [0, 0]) for part in gathered]).sum(0) for k in names}
+            totals = {
+                k: torch.tensor([part.get(k, [0, 0]) for part in gathered], dtype=torch.float64).sum(0) for k in names
+            }
         else:
             totals = dict(self._sums)
         self._sums.clear()
-        return {name: float(totals[name][0] / totals[name][1]) for name in names}
+        return {name: float(totals[name][0] / totals[name][1]) for name in names if totals[name][1] > 0}

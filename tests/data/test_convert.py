@@ -50,6 +50,24 @@ def test_neuraloperator_pt_trajectories(tmp_path):
     np.testing.assert_array_equal(fields(file.path)["u"], y.numpy())
 
 
+def test_nothing_is_clobbered(tmp_path):
+    torch.save({"x": torch.zeros(10, 1, 4, 4), "y": torch.ones(10, 1, 4, 4)}, tmp_path / "x.pt")
+    out = convert(tmp_path / "x.pt", tmp_path / "out.h5")
+    assert DataFile(out).spec.grid.shape == (4, 4)  # a channel axis of one is not space
+    with pytest.raises(InputError, match="already there"):
+        convert(tmp_path / "x.pt", out)
+    convert(tmp_path / "x.pt", out, overwrite=True)
+    with pytest.raises(InputError, match="a file to be converted"):
+        convert(tmp_path / "x.pt", tmp_path / "x.pt", overwrite=True)
+
+
+def test_coordinates_that_are_not_equally_spaced(tmp_path):
+    u = RNG.standard_normal((10, 4, 4, 3))
+    scipy.io.savemat(tmp_path / "x.mat", {"u": u, "t": np.array([[0.0, 0.1, 0.5]])})
+    with pytest.raises(InputError, match="axis 'time' are not equally spaced"):
+        convert(tmp_path / "x.mat", tmp_path / "out.h5")
+
+
 def test_fno_mat_darcy_version_5_and_7_3(tmp_path):
     coeff, sol = RNG.standard_normal((10, 5, 7)), RNG.standard_normal((10, 5, 7))
     scipy.io.savemat(tmp_path / "v5.mat", {"coeff": coeff, "sol": sol})

@@ -71,7 +71,8 @@ def test_parts_of_another_recipe_are_refused(problem, tmp_path):
 def test_inaccurate_solutions_are_not_written(tmp_path):
     problem = NavierStokes2D(n=8, horizon=1.0, frames=2, solver=Stepper(dt=0.1, tolerance=1e-12))
     with pytest.raises(
-        InputError, match=r"sample 0 has a solver error of .*above solver\.tolerance\. Lower solver\.dt"
+        InputError,
+        match=r"sample 0 has a solver error of .*above problem\.solver\.tolerance\. Lower problem\.solver\.dt",
     ):
         generate(problem, tmp_path / "x.h5", n=4)
     assert not (tmp_path / "x.h5").exists()

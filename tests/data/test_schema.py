@@ -6,8 +6,9 @@ import pytest
 
 from pdeops.data.check import check_file
 from pdeops.data.file import DataFile
-from pdeops.data.schema import atomically, split_codes, split_sizes, write_arrays
+from pdeops.data.schema import split_codes, split_sizes, write_arrays
 from pdeops.errors import InputError
+from pdeops.files import atomically
 from pdeops.grid import Axis, Grid
 
 
@@ -59,11 +60,9 @@ def test_good_files_have_no_faults(trajectories, steady):
     [
         (lambda f: f.attrs.__delitem__("grid_type"), "no root attribute 'grid_type'"),
         (lambda f: f.__delitem__("t2_fields"), "no group /t2_fields"),
-        (lambda f: f["pdeops"].attrs.__setitem__("schema", "9"), "schema is '9'"),
         (lambda f: f["dimensions/x"].__setitem__(2, 0.5), "coordinates of axis 'x'"),
         (lambda f: f["t0_fields/u"].__setitem__((3, 0, 0), np.nan), "sample 3 holds NaN"),
         (lambda f: f["pdeops/split"].__setitem__(0, 7), "not one code"),
-        (lambda f: f.attrs.__setitem__("n_trajectories", 19), "expected (19"),
         (lambda f: f["t0_fields/u"].attrs.__delitem__("dim_varying"), "lacks one of the flags"),
     ],
 )
@@ -73,6 +72,34 @@ def test_faults_are_named(steady, tmp_path, damage, fault):
     with h5py.File(path, "r+") as f:
         damage(f)
     assert any(fault in sentence for sentence in check_file(path)), check_file(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: f["pdeops"].attrs.__setitem__("schema", "9"), "its schema is '9'"),
+        (lambda f: f.attrs.__setitem__("n_trajectories", 19), "one code per sample"),
+        (lambda f: f["pdeops"].attrs.__setitem__("axes", "{"), "not a data file that pdeops reads"),
+        (lambda f: f["pdeops/stats"].__delitem__("u"), "no statistics of field 'u'"),
+        (lambda f: f["t0_fields"].__delitem__("u"), "not a data file that pdeops reads"),
+    ],
+)
+def test_damage_that_stops_at_opening(steady, tmp_path, damage, message):
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(steady.read_bytes())
+    with h5py.File(path, "r+") as f:
+        damage(f)
+    with pytest.raises(InputError, match=message):
+        DataFile(path)
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    path = write_arrays(tmp_path / "x.h5", GRID, targets={"u": np.zeros((10, 4))}, inputs={"a": np.zeros((10, 4))})
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="already there"):
+        write_arrays(path, GRID, targets={"u": np.ones((10, 4))})
+    assert path.read_bytes() == before
+    write_arrays(path, GRID, targets={"u": np.ones((10, 4))}, overwrite=True)
 
 
 def test_statistics_of_the_training_split_alone(steady):
@@ -89,7 +116,7 @@ def test_splits():
     assert split_codes((2, 1, 1)).tolist() == [0, 0, 1, 2]
     with pytest.raises(InputError, match="sum to 1"):
         split_sizes(10, (0.8, 0.1, 0.2))
-    with pytest.raises(InputError, match=r"raise data\.n"):
+    with pytest.raises(InputError, match="more samples are needed"):
         split_sizes(2, (0.8, 0.1, 0.1))
 
 
@@ -104,7 +131,12 @@ GRID = Grid((Axis("x", 4, nodes="cell"),))
             r"'a' has shape \(3, 5\); wanted \(3, 4\)",
         ),
         ({"targets": {"u": np.full((10, 4), np.nan)}}, "'u' of sample 0 holds NaN"),
-        ({"targets": {"u": np.zeros((4, 4))}, "split": [0, 1, 2, 0, 0]}, "5 codes for 4 samples"),
+        ({"targets": {"u": np.zeros((4, 4))}, "codes": [0, 1, 2, 0, 0]}, "5 split codes"),
+        ({"targets": {"u": np.zeros((4, 4))}, "codes": [0, 1, 7, 0]}, "wanted 0, 1 or 2"),
+        ({"targets": {"u": np.zeros((4, 4))}, "codes": [1, 1, 2, 1]}, "some 0"),
+        ({"targets": {"u": np.zeros((10, 4), complex)}}, "wanted real numbers"),
+        ({"targets": {"u[0]": np.zeros((10, 4))}}, "without brackets"),
+        ({"targets": {}}, "at least one target"),
     ],
 )
 def test_bad_arrays_are_refused_and_leave_nothing(tmp_path, arrays, message):

@@ -9,6 +9,7 @@ from pdeops.bases.fourier import resample
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.fno import FNO
+from pdeops.norms import Lp
 
 
 def neuralop(modes, **options):
@@ -93,7 +94,8 @@ def test_padding_separates_the_ends_of_walls_only():
     assert model(a).shape == a.shape
     torch.testing.assert_close(model(a.roll(5, 3)), model(a).roll(5, 3), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(model(a.roll(5, 2)), model(a).roll(5, 2), rtol=1e-4, atol=1e-5)
-    assert model(a, out=walls.resized((32, 24))).shape == (1, 1, 32, 24)
+    with pytest.raises(InputError, match="axis 'x' has uniform nodes"):
+        model(a, out=walls.resized((32, 24)))
 
 
 def test_a_longer_time_axis():
@@ -116,6 +118,32 @@ def test_sizes_out_of_range_are_refused(options, message):
     grid = Grid.periodic((8, 8))
     with pytest.raises(InputError, match=message):
         FNO(1, 1, grid, grid, **options)
+
+
+def test_another_domain_is_refused():
+    grid = Grid.periodic((8, 8))
+    model = FNO(1, 1, grid, grid, width=4, modes=4)
+    for out in (Grid.periodic((16, 16), 2.0), Grid((Axis("x", 16, nodes="cell"), Axis("y", 16)))):
+        with pytest.raises(InputError, match="not this FNO's output grid"):
+            model(torch.randn(1, 1, 8, 8), out=out)
+    left = Grid((Axis("x", 16, nodes="left"), Axis("y", 16)))
+    with pytest.raises(InputError, match="different lengths"):
+        FNO(1, 1, left, left, width=4, modes=4, padding=0.1)(torch.randn(1, 1, 16, 16), out=left.resized((24, 16)))
+
+
+def test_inference_first_then_training():
+    grid = Grid.periodic((10, 22))
+    model, norm, a = FNO(1, 1, grid, grid, width=2, modes=4), Lp(grid), torch.randn(1, 1, 10, 22)
+    with torch.inference_mode():
+        norm(model(a))
+    norm(model(a)).sum().backward()
+
+
+def test_export_leaves_the_model_usable():
+    grid = Grid.periodic((10, 26))
+    model, a = FNO(1, 1, grid, grid, width=2, modes=4), torch.randn(1, 1, 10, 26)
+    exported = torch.export.export(model, (a,)).module()
+    torch.testing.assert_close(exported(a), model(a))
 
 
 def test_other_axes_are_refused():

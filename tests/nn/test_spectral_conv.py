@@ -33,7 +33,7 @@ def dense(conv, v, n_out):
         if half:
             table[:, 1:] *= 2
         else:
-            if k == n and n % 2 == 0:  # the only one of the two halves that is kept
+            if k == n == n_in[axis] and n % 2 == 0:  # the only one of the two halves that is kept
                 table[:, 2 * f == -n] *= 2
         y = torch.movedim(torch.tensordot(table, y, dims=([1], [axis + 1])), 0, axis + 1)
     return y.real

@@ -112,7 +112,7 @@ def test_blow_up_stops_with_the_sample_and_the_remedy():
     problem = NavierStokes2D(n=16, horizon=2.0, frames=2, viscosity=0.0, solver=Stepper(dt=0.5))
     a = problem.sample([0, 1], 0)
     a[1] *= 1e6
-    with pytest.raises(InputError, match=r"sample 1 .* no longer finite at time .*Lower solver.dt"):
+    with pytest.raises(InputError, match=r"sample 1 .* no longer finite at time .*Lower problem.solver.dt"):
         problem.solve(a)
 
 

@@ -1,0 +1,215 @@
+"""One run of a configuration: build the objects, train, test, leave the results."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+
+from pdeops.config import differences, from_config, to_config
+from pdeops.errors import InputError, first_line
+from pdeops.nn.normalizer import Normalizer
+from pdeops.report.figures import compare, training_curve
+from pdeops.report.tables import metric_table
+from pdeops.surrogate import Surrogate, load, read_checkpoint
+from pdeops.window import Window
+
+
+def generate(config: dict[str, Any]) -> Path:
+    """Make the data file of a configuration; print where it is."""
+    path = _data(config).prepare()
+    print(path)
+    return path
+
+
+def train(config: dict[str, Any]) -> float | None:
+    """Train, test, and leave a surrogate, figures and metrics in the run's directory; the validation error."""
+    _quiet()
+    out = Path(HydraConfig.get().runtime.output_dir)
+    trainer = _build(
+        "trainer",
+        config["trainer"],
+        callbacks=[_build("callbacks", node) for node in (config["callbacks"] or {}).values() if node],
+        logger=[_build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
+        default_root_dir=str(out),
+    )
+    data = _data(config)
+    _rehearse(config, data.bind())
+    data.open()
+    L.seed_everything(config["seed"], verbose=False)
+    task = _task(config, data)
+    if trainer.is_global_zero:
+        (out / "config.json").write_text(json.dumps(config, indent=2))
+        model = task.surrogate.model
+        parameters = sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
+        print(f"{type(model).__name__} with {parameters:,} parameters on {data.file_path}; run in {out}", flush=True)
+    if config["train"]:
+        _fit(trainer, task, data, config["ckpt_path"])
+    elif config["ckpt_path"]:
+        task.load_state_dict(read_checkpoint(config["ckpt_path"])["state_dict"])
+    best_error = trainer.callback_metrics.get("val/relative_l2")
+    if config["test"] and data.test_dataloader():
+        trainer.test(task, data, verbose=False)
+    if trainer.is_global_zero:
+        _leave_results(out, task, data)
+    return None if best_error is None else float(best_error)
+
+
+def _fit(trainer: Any, task: Any, data: Any, ckpt_path: str | None) -> None:
+    """Train; then the model is that of the best epoch."""
+    checkpoints = trainer.checkpoint_callback
+    try:
+        trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
+    except SystemExit as stopped:  # how Lightning ends an interrupted run
+        last = getattr(checkpoints, "last_model_path", "")
+        advice = f"; resume with ckpt_path={last}" if last else " before its first checkpoint"
+        raise KeyboardInterrupt(f"interrupted{advice}") from stopped
+    best = getattr(checkpoints, "best_model_path", "")
+    if best:
+        task.load_state_dict(read_checkpoint(best)["state_dict"])
+
+
+def _build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
+    """What a node's `_target_` makes of its own keys and the given objects; None for no node.
+
+    Raises InputError for what another library refuses.
+    """
+    if node is None:
+        return None
+    # as a partial, so that Hydra does not turn the objects into configurations
+    partial = hydra.utils.instantiate({**node, "_partial_": True}, _convert_="all")
+    if node["_target_"].startswith("pdeops."):
+        return partial(*objects, **named)
+    try:
+        return partial(*objects, **named)
+    except Exception as error:
+        raise InputError(f"{group}: {first_line(error)}") from error
+
+
+def _data(config: dict[str, Any]) -> Any:
+    return _build("data", config["data"], problem=_build("problem", config["problem"]))
+
+
+def _rehearse(config: dict[str, Any], window: Window | None) -> None:
+    """What can be refused before data are generated: starting points, sizes, optimiser."""
+    if config["ckpt_path"] and config["init_from"]:
+        raise InputError("ckpt_path resumes a run and init_from starts a new one from its weights: give one of them")
+    if not (config["train"] or config["ckpt_path"] or config["init_from"]):
+        raise InputError("train=false, and no weights: say which with ckpt_path=... or init_from=...")
+    model = None
+    if config["init_from"]:
+        model = load(config["init_from"]).model
+    elif window is not None:
+        model = _model(config, window)
+    if config["ckpt_path"]:
+        _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
+    if model is not None:
+        _build("optimizer", config["optimizer"], model.parameters())
+
+
+def _model(config: dict[str, Any], window: Window) -> Any:
+    sizes = (window.in_channels, window.out_channels, window.grid_in, window.grid_out)
+    return _build("model", config["model"], *sizes)
+
+
+def _task(config: dict[str, Any], data: Any) -> Any:
+    return _build(
+        "task",
+        config["task"],
+        _surrogate(config, data),
+        _build("loss", config["loss"], data.window),
+        optimizer=functools.partial(_build, "optimizer", config["optimizer"]),
+        scheduler=hydra.utils.instantiate(config["scheduler"]),
+        seed=config["seed"],
+        settings=config,
+    )
+
+
+def _surrogate(config: dict[str, Any], data: Any) -> Surrogate:
+    """A new surrogate of the configured model, or a saved one (`init_from`) put onto this data."""
+    window = data.window
+    if config["init_from"] is None:
+        mean_in, std_in, mean_out, std_out = data.channel_stats()
+        model = _model(config, window)
+        return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
+    saved = load(config["init_from"])
+    theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
+    if theirs != ours:
+        raise InputError(
+            f"init_from={config['init_from']}: that surrogate maps {list(theirs[0])} to {list(theirs[1])}; "
+            f"this data has {list(ours[0])} to {list(ours[1])}"
+        )
+    grids = {"grid_in": to_config(window.grid_in), "grid_out": to_config(window.grid_out)}
+    model = from_config(to_config(saved.model) | grids)
+    model.load_state_dict(saved.model.state_dict(), assign=True)
+    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem).train()
+
+
+def _check_resumable(config: dict[str, Any], checkpoint: dict[str, Any], model: Any) -> None:
+    """The checkpoint must be of the same model and, to train on, of a schedule of the same length."""
+    path = config["ckpt_path"]
+    if model is not None:
+        changed = differences(to_config(model), checkpoint["surrogate"]["model"])
+        if changed:
+            key, mine, theirs = changed[0]
+            raise InputError(f"ckpt_path={path} is of another model: {key} is {theirs!r} there and {mine!r} here")
+    epochs, before = config["trainer"].get("max_epochs"), checkpoint["settings"]["trainer"].get("max_epochs")
+    timed = any({"total_steps", "T_max"} & set(s) for s in checkpoint.get("lr_schedulers", []))
+    if config["train"] and timed and epochs != before:
+        raise InputError(
+            f"ckpt_path={path}: its schedule was made for trainer.max_epochs={before}, not {epochs}. Resume with that, "
+            "or start a new schedule from its weights with init_from"
+        )
+
+
+def _leave_results(out: Path, task: Any, data: Any) -> None:
+    """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
+    task.surrogate.save(out / "surrogate")
+    if task.results:
+        (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
+        print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
+        _draw(out, task.surrogate, data)
+    log = out / "csv" / "metrics.csv"
+    if log.exists():
+        training_curve(log, out / "figures" / "training.png")
+    print(f"surrogate, metrics and figures: {out}\nload it with: pdeops.load({str(out / 'surrogate')!r})")
+
+
+def _draw(out: Path, surrogate: Any, data: Any) -> None:
+    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields."""
+    batch = next(iter(data.test_dataloader()[-1]))
+    surrogate = surrogate.cpu()
+    window = surrogate.window
+    if not window.evolves:
+        u, v = surrogate.predict(batch.a[:4].cpu())[:, 0], batch.u[:4, 0].cpu()
+        columns = [f"{window.targets[0]}, sample {i}" for i in range(len(u))]
+        title = "test samples"
+    else:
+        a, v = batch.a[:1].cpu(), batch.u[:1].cpu()
+        u = surrogate.rollout(a, v.shape[2])
+        picks = sorted({int(i) for i in torch.linspace(0, v.shape[2] - 1, 4)})
+        columns = [f"{window.targets[0]}, {window.time_step * (i + 1):g} after the input" for i in picks]
+        u, v = u[0, 0, picks], v[0, 0, picks]
+        title = "first test sample"
+    compare(v, u, window.bound.space, out / "figures" / "test.png", columns=columns, title=title)
+
+
+def _quiet() -> None:
+    """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*The number of training batches.*",
+        ".*Checkpoint directory.*",
+    ):
+        warnings.filterwarnings("ignore", text)
