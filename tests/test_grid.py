@@ -104,3 +104,18 @@ def test_bad_grids_are_refused():
         Grid((Axis("x", 4), Axis("time", 4, nodes="uniform")))
     with pytest.raises(InputError, match="cannot resize"):
         Grid.periodic((4, 4)).resized((4,))
+
+
+def test_resized_keeps_the_domain():
+    g = Grid((Axis("x", 4, 3.0, "cell", start=2.0), Axis("y", 5, 2.0)))
+    assert g.resized((8, 7)) == Grid((Axis("x", 8, 3.0, "cell", start=2.0), Axis("y", 7, 2.0)))
+
+
+def test_walls_are_not_time():
+    g = Grid((Axis("x", 4, nodes="cell"), Axis("y", 5)))
+    assert g.time is None
+    assert g.space == g
+
+
+def test_volume_in_three_dimensions():
+    assert Grid((Axis("x", 2, 2.0), Axis("y", 2, 3.0), Axis("z", 2, 5.0))).volume == 30

@@ -109,3 +109,10 @@ def test_the_gradient_at_zero_is_zero(make):
 def test_integers_are_refused():
     with pytest.raises(InputError, match="floating-point"):
         Lp(Grid.periodic((8, 8)))(torch.ones(8, 8, dtype=torch.int64))
+
+
+def test_sobolev_on_an_anisotropic_box():
+    g = Grid((Axis("x", 12, 3.0), Axis("y", 10, 0.5)))
+    for i, L in enumerate((3.0, 0.5)):
+        u = torch.sin(2 * pi / L * 2 * g.points()[..., i])
+        assert float(Sobolev(g, 1)(u)) == pytest.approx(sqrt(0.75 * (1 + (4 * pi / L) ** 2)))

@@ -212,3 +212,29 @@ def test_a_pickle_is_not_opened(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(InputError, match="not a checkpoint"):
         pdeops.load(path)
+
+
+def test_no_wasted_prediction_and_constraint_on_the_output_grid():
+    from pdeops.nn.normalizer import Normalizer
+    from pdeops.surrogate import Surrogate
+
+    class P(NavierStokes2D):
+        def constrain(self, a, u, grid):
+            assert grid.time is not None
+            assert grid[0].start == 0.0
+            assert grid.shape == u.shape[2:]
+            return u
+
+    p = P(n=8, frames=8, horizon=4.0)
+    w = Window(n_in=2, n_out=2, history="time").on(p.grid, ("vorticity",), ())
+    calls = []
+    one = Normalizer(torch.zeros(1), torch.ones(1))
+
+    class Net(torch.nn.Module):
+        def forward(self, a, out=None):
+            calls.append(1)
+            return a
+
+    s = Surrogate(Net(), w, one, one, p)
+    s.rollout(torch.randn(1, 1, 2, 8, 8), 4)
+    assert len(calls) == 2

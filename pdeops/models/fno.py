@@ -105,8 +105,8 @@ class FNO(nn.Module):
         for axis, n, m, e, f in zip(self.grid_in, n_in, n_out, extra_in, extra_out, strict=True):
             if e * m != f * n:
                 raise InputError(
-                    f"axis {axis.name!r}: padding {n} nodes by {e} and {m} by {f} gives different lengths; choose a number "
-                    f"of nodes of which model.padding={self.padding:g} is a whole number"
+                    f"axis {axis.name!r}: padding {n} nodes by {e} and {m} by {f} gives different lengths; choose a "
+                    f"number of nodes of which model.padding={self.padding:g} is a whole number"
                 )
 
     def _extra(self, n: Sequence[int]) -> tuple[int, ...]:

@@ -27,3 +27,8 @@ def test_two_points_give_the_slope():
     torch.testing.assert_close(
         differentiation_matrix(torch.tensor([0.0, 0.5])), torch.tensor([[-2.0, 2.0], [-2.0, 2.0]], dtype=torch.float64)
     )
+
+
+def test_interior_differences_are_central():
+    D = differentiation_matrix(torch.arange(9.0), 6)
+    torch.testing.assert_close(60 * D[4, 1:8], torch.tensor([-1.0, 9, -45, 0, 45, -9, 1], dtype=torch.float64))

@@ -95,3 +95,21 @@ def test_parseval(n):
 def test_a_wall_is_refused():
     with pytest.raises(InputError, match="periodic axes"):
         Fourier(Grid((Axis("x", 8, nodes="cell"),)))
+
+
+def test_second_derivative_keeps_nyquist_and_any_dim():
+    x = Axis("x", 8).points()
+    u = torch.cos(2 * pi * 4 * x)
+    torch.testing.assert_close(derivative(u, Axis("x", 8), 0, 2), -((8 * pi) ** 2) * u)
+    v = torch.sin(2 * pi * x).expand(3, 8)
+    torch.testing.assert_close(derivative(v, Axis("x", 8), 1), 2 * pi * torch.cos(2 * pi * x).expand(3, 8))
+
+
+def test_to_values_on_another_lattice():
+    g = Grid.periodic((8, 8))
+
+    def f(g):
+        return torch.sin(2 * pi * g.points()[..., 0])
+
+    b = Fourier(g)
+    torch.testing.assert_close(b.to_values(b.to_modes(f(g)), g.resized((12, 9))), f(g.resized((12, 9))))

@@ -158,3 +158,16 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_split_sizes_round():
+    assert split_sizes(18, (0.8, 0.1, 0.1)) == (14, 2, 2)
+
+
+def test_small_variation_around_a_large_mean(tmp_path):
+    from pdeops.data.file import DataFile
+    from pdeops.data.schema import write_arrays
+
+    a = 1000 + np.random.default_rng(0).standard_normal((10, 50)).astype("f4")
+    stats = DataFile(write_arrays(tmp_path / "x.h5", Grid((Axis("x", 50, nodes="cell"),)), targets={"u": a})).stats
+    assert stats["u"]["std"] == pytest.approx(a[:8].astype(float).std(), rel=1e-4)

@@ -9,6 +9,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
 from pdeops.losses.supervised import RelativeLp, RelativeSobolev
+from pdeops.norms import Sobolev
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.solvers.steppers import Stepper
 from pdeops.window import Batch, Window
@@ -68,3 +69,20 @@ def test_losses_live_on_the_output_grid():
     window = Window(n_in=2, n_out=3, history="time").on(Grid((Axis("time", 6, 5.0, "uniform"), *SPACE)), ("u",), ())
     v = torch.ones(2, 1, 3, 16, 16)
     assert float(RelativeLp(window)(1.5 * v, Batch(v, v))) == pytest.approx(0.5)
+
+
+def test_p_and_alpha_reach_the_norm():
+    v = wave(1)
+    u = v.clone()
+    u[0, 0, 3, 3] += 1
+    assert float(RelativeLp(STEADY, p=1)(u, Batch(v, v))) == pytest.approx(float(1 / v.abs().sum()))
+    ratio = sqrt((100 + (6 * pi) ** 2) / (100 + (2 * pi) ** 2))
+    assert float(RelativeSobolev(STEADY, alpha=100.0)(v + wave(3), Batch(v, v))) == pytest.approx(ratio)
+
+
+def test_residual_loss_is_the_mean_h_minus_1_norm():
+    p = NavierStokes2D(n=16, horizon=1.0, frames=4)
+    u = torch.randn(2, 1, 5, 16, 16, dtype=torch.float64)
+    w = Window(n_in=2, n_out=3, history="time").on(p.grid, ("vorticity",), ())
+    expected = Sobolev(p.grid, -1)(p.residual(u[:, :, 0], u, p.grid)).mean()
+    torch.testing.assert_close(Residual(w, problem=p)(u[:, :, 2:], Batch(u[:, :, :2])), expected)

@@ -2,6 +2,7 @@
 
 from math import pi, sqrt
 
+import numpy as np
 import pytest
 import torch
 
@@ -150,3 +151,26 @@ def test_rollouts():
     assert "relative_l2[13:30]" not in found
     assert found["valid_time"] == pytest.approx(2.5)
     assert found["valid_time_censored"] == 0
+
+
+def test_panel_windows_and_max_error():
+    g = Grid.periodic((8,))
+    v = torch.ones(1, 1, 30, 8) + torch.arange(8.0)
+    u = v * (1 - 0.01 * torch.arange(1, 31).view(30, 1))
+    found = Panel(g).rollout(u, v, torch.arange(1, 31))
+    assert float(found["relative_l2[13:30]"]) == pytest.approx(0.01 * np.arange(14, 31).mean(), rel=1e-4)
+    assert float(Panel(g)(v[:, :, 0] - 2, v[:, :, 0])["max_error"]) == 2
+
+
+def test_edges_are_harmonics_of_the_longest_axis():
+    assert default_edges(Grid((Axis("x", 8, 2.0), Axis("y", 8, 0.5)))) == pytest.approx((4 * pi, 12 * pi))
+
+
+def test_at_the_threshold_is_not_over():
+    t, censored = valid_time(torch.tensor([[0.25, 0.25]]), torch.tensor([1.0, 2.0]), threshold=0.25)
+    assert censored.all()
+    assert float(t) == 2
+
+
+def test_diverging_error_stops_at_the_last_good_time():
+    assert float(valid_time(torch.tensor([[0.05, float("inf")]]), torch.tensor([1.0, 2.0]))[0]) == 1.0

@@ -152,3 +152,31 @@ def test_other_axes_are_refused():
         FNO(1, 1, grid, Grid.periodic((8,)))
     with pytest.raises(InputError, match="scattered points"):
         FNO(1, 1, grid, grid, width=4, modes=4)(torch.randn(1, 1, 8, 8), torch.rand(3, 2))
+
+
+def test_coordinates_are_scaled_and_follow_the_nodes():
+    for nodes in ("cell", "uniform"):
+        g = Grid((Axis("x", 5, 4.0, nodes, start=3.0),))
+        m = FNO(1, 1, g, g, width=2, modes=2)
+        x = m._coordinates((5,), torch.zeros(1, dtype=torch.float64))[0]
+        torch.testing.assert_close(x, Axis("x", 5, 1.0, nodes).points())
+
+
+def identity(grid, out, **options):
+    m = FNO(1, 1, grid, out, width=1, modes=2, depth=1, mlp_ratio=0, coordinates=False, **options)
+    m.lifting = m.projection = torch.nn.Identity()
+    for p, v in ((m.blocks[0].spectral.weight, 0.0), (m.blocks[0].skip.weight, 1.0), (m.blocks[0].skip.bias, 0.0)):
+        p.data.fill_(v)
+    return m
+
+
+def test_padding_is_cut_off_where_it_was_put():
+    g = Grid((Axis("x", 16, nodes="uniform"), Axis("y", 12, nodes="cell")))
+    a = torch.randn(1, 1, 16, 12)
+    torch.testing.assert_close(identity(g, g, padding=0.25)(a), a)
+
+
+def test_the_output_follows_the_resolution_of_the_input():
+    g = Grid.periodic((8, 8))
+    m = identity(g, g.resized((16, 12)))
+    assert m(torch.randn(1, 1, 10, 12)).shape == (1, 1, 20, 18)

@@ -115,3 +115,16 @@ def test_single_precision_is_as_good_as_an_fft():
 def test_no_modes_are_refused():
     with pytest.raises(InputError, match="at least one mode"):
         SpectralConv(1, 1, (4, 0))
+
+
+def test_initial_deviation():
+    torch.manual_seed(0)
+    assert float(SpectralConv(12, 36, (8, 8)).weight.std()) == pytest.approx(48**-0.5, rel=0.02)
+
+
+def test_modes_that_the_output_grid_cannot_hold_are_dropped():
+    conv = SpectralConv(1, 1, (8, 8)).double()
+    v = torch.randn(1, 16, 16, 1, dtype=torch.float64)
+    c = torch.fft.fft2(conv(v, (16, 16))[0, ..., 0])
+    low = conv(v, (5, 5))[0, ..., 0]
+    torch.testing.assert_close(torch.fft.fft2(low)[:3, :3] / 25, c[:3, :3] / 256)

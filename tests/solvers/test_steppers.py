@@ -66,3 +66,49 @@ def test_mistakes_are_refused():
         Stepper("cn_rk5")
     with pytest.raises(InputError, match="positive"):
         Stepper(dt=0)
+
+
+def test_carpenter_kennedy_table():
+    s = SCHEMES["cn_rk4"]
+    b = [
+        567301805773 / 1357537059087,
+        2404267990393 / 2016746695238,
+        3550918686646 / 2091501179385,
+        1275806237668 / 842570457699,
+    ]
+    assert s.beta[1:] == pytest.approx([-v for v in b], abs=1e-11)
+    assert s.gamma == pytest.approx(
+        [
+            1432997174477 / 9575080441755,
+            5161836677717 / 13612068292357,
+            1720146321549 / 2090206949498,
+            3134564353537 / 4481467310338,
+            2277821191437 / 14882151754819,
+        ],
+        abs=1e-11,
+    )
+    assert s.alpha[1:5] == pytest.approx(
+        [
+            1432997174477 / 9575080441755,
+            2526269341429 / 6820363962896,
+            2006345519317 / 3224310063776,
+            2802321613138 / 2924317926251,
+        ],
+        abs=1e-11,
+    )
+
+
+def test_steps_ignore_round_off():
+    assert Stepper(dt=0.1).steps(0.1 + 0.2 - 0.1 + 1e-13) == 2
+    assert Stepper(dt=0.1).steps(0.2 * (1 + 1e-12)) == 2
+
+
+def test_estimate_of_seconds_counts_every_step():
+    rate = torch.zeros(1, dtype=torch.float64)
+    import time
+
+    def slow(u):
+        return (time.sleep(0.002), torch.zeros_like(u))[1]
+
+    s = Stepper(dt=0.1).seconds(rate, slow, rate, torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64))
+    assert 20 * 5 * 0.002 <= s < 20 * 5 * 0.01
