@@ -83,6 +83,10 @@ def checked(config: DictConfig) -> dict[str, Any]:
     for group in ("data", "model", "loss", "task", "optimizer", "trainer"):
         if plain.get(group) is None:
             raise InputError(f"there is no {group}: choose one with {group}=..., see --help")
+    for group in ("callbacks", "logger"):
+        for name, node in (plain.get(group) or {}).items():
+            if node is not None and not (isinstance(node, dict) and "_target_" in node):
+                raise InputError(f"{group}.{name}={node!r}: wanted a _target_ and its arguments, or null")
     for group in GROUPS:  # in this order, so that a value others refer to is reported where it stands
         _check_node(plain.get(group), group)
     return plain  # type: ignore[return-value]

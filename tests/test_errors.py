@@ -48,6 +48,7 @@ GOLDEN = [
     (["logger=wandb", "logger.wandb.offlin=true"], "Did you mean 'logger.wandb.offline'?"),
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=3", "model.widht=1"], "unknown key 'model.widht'"),
     # what was taken away
+    (["+callbacks.foo=3"], "callbacks.foo=3: wanted a _target_"),
     (["loss=null"], "there is no loss: choose one with loss=..."),
     (["~optimizer", "scheduler=null"], "there is no optimizer"),
     # what other libraries refuse, before data are generated
