@@ -9,6 +9,7 @@ from typing import Literal
 
 import lightning as L
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 
@@ -263,6 +264,8 @@ class Converted(DataModule):
                 raise InputError(f"data={self.name}: there is no {path.name} in {folder} (data.source or PDEOPS_DATA)")
         recipe = {"files": {k: [p.name, p.stat().st_size] for k, p in paths.items()}, "split": list(self.split)}
         out = Path(self.dir) / f"{self.name}-{fingerprint({**recipe, 'nodes': self.nodes})}.h5"
-        if not out.exists():
-            convert(paths["train"], out, test=paths.get("test"), split=self.split, name=self.name, nodes=self.nodes)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(out.with_suffix(".lock")):
+            if not out.exists():
+                convert(paths["train"], out, test=paths.get("test"), split=self.split, name=self.name, nodes=self.nodes)
         return out
