@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdeops.errors import InputError
-from pdeops.overrides import checked, explain, shipped
+from pdeops.overrides import checked, explain, is_group, shipped
 
 OmegaConf.register_new_resolver("uid", lambda: secrets.token_hex(2), use_cache=True)
 
@@ -44,7 +44,7 @@ def main(job: str, arguments: Sequence[str]) -> int:
 def _without_group(argument: str) -> str:
     """`scheduler=null` as Hydra spells it, `~scheduler`."""
     group, _, value = argument.partition("=")
-    return f"~{group}" if value in ("null", "none") and shipped("conf").joinpath(group).is_dir() else argument
+    return f"~{group}" if value in ("null", "none") and is_group(group) else argument
 
 
 def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:

@@ -49,18 +49,14 @@ def from_config(config: Any) -> Any:
         return values
     cls = _pdeops_class(config["_target_"])
     try:
-        inspect.signature(cls).bind(**values)
-    except TypeError as error:
-        raise InputError(
-            f"{config['_target_']} cannot be built from this configuration: {error}. "
-            "It was probably written by another version of pdeops."
-        ) from error
-    try:
         return cls(**values)
     except (TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{config['_target_']} cannot be built from this configuration: {error}") from error
+        raise InputError(
+            f"{config['_target_']} cannot be built from this configuration: {error}. "
+            "It was probably written by another version of pdeops."
+        ) from error
 
 
 def _pdeops_class(target: Any) -> type:

@@ -22,7 +22,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pdeops.errors import InputError, did_you_mean, nearest
+from pdeops.errors import InputError, did_you_mean, first_line, nearest
 
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -45,7 +45,6 @@ class Run:
 
 GROUPS = (
     "problem",
-    "solver",
     "data",
     "model",
     "loss",
@@ -64,13 +63,18 @@ def shipped(name: str) -> Path:
     return inside if inside.exists() else Path(__file__).resolve().parents[1] / name
 
 
+def is_group(name: str) -> bool:
+    """Whether `name` is a group of configurations, such as model."""
+    return bool(name) and shipped("conf").joinpath(name).is_dir()
+
+
 def checked(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain containers. Raises InputError for its first fault."""
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
-        raise InputError(f"{key}: {str(error).splitlines()[0]}" if key else str(error).splitlines()[0]) from error
+        raise InputError(f"{key}: {first_line(error)}" if key else first_line(error)) from error
     assert isinstance(plain, dict)
     known = typing.get_type_hints(Run)
     for key in plain:
@@ -180,25 +184,24 @@ def _words(wanted: Any) -> str:
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
     """A composition error in the words of someone who mistyped: what came, the nearest names, what to do."""
-    cause = str(error).splitlines()[0]
     for text in arguments:
         if text.startswith("-") or "=" not in text:
             continue
         try:
             override = OverridesParser.create().parse_overrides([text])[0]
         except HydraException as fault:
-            reason = str(fault).splitlines()[0]
-            return f"cannot read the override {text!r}: {reason}. Write key=value, and quote lists: 'key=[1,2]'"
+            return (
+                f"cannot read the override {text!r}: {first_line(fault)}. Write key=value, and quote lists: 'key=[1,2]'"
+            )
         found = _explain_override(override.key_or_group, override.value(), text, arguments)
         if found:
             return found
-    return cause
+    return first_line(error)
 
 
 def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str]) -> str | None:
-    folder = shipped("conf") / key
-    if folder.is_dir():
-        options = sorted(p.stem for p in folder.glob("*.yaml"))
+    if is_group(key):
+        options = sorted(p.stem for p in (shipped("conf") / key).glob("*.yaml"))
         values = value if isinstance(value, list) else [value]
         for v in values:
             if isinstance(v, str) and v not in options:
@@ -238,5 +241,5 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
 def _is_choice(text: str) -> bool:
     group, _, option = text.partition("=")
     return shipped("conf").joinpath(group.lstrip("~"), f"{option}.yaml").is_file() or (
-        text.startswith("~") and shipped("conf").joinpath(text[1:]).is_dir() and text[1:] != "problem"
+        text.startswith("~") and is_group(text[1:]) and text[1:] != "problem"
     )

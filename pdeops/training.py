@@ -42,10 +42,11 @@ def train(config: dict[str, Any]) -> float | None:
         default_root_dir=str(out),
     )
     data = _data(config)
-    _rehearse(config, data.bind())
+    saved = _start(config)
+    _rehearse(config, data.bind(), saved)
     data.open()
     L.seed_everything(config["seed"], verbose=False)
-    task = _task(config, data)
+    task = _task(config, data, saved)
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
         model = task.surrogate.model
@@ -56,7 +57,7 @@ def train(config: dict[str, Any]) -> float | None:
     elif config["ckpt_path"]:
         task.load_state_dict(read_checkpoint(config["ckpt_path"])["state_dict"])
     best_error = trainer.callback_metrics.get("val/relative_l2")
-    if config["test"] and data.test_dataloader():
+    if config["test"] and len(data.open().split["test"]):
         trainer.test(task, data, verbose=False)
     if trainer.is_global_zero:
         _leave_results(out, task, data)
@@ -98,17 +99,18 @@ def _data(config: dict[str, Any]) -> Any:
     return _build("data", config["data"], problem=_build("problem", config["problem"]))
 
 
-def _rehearse(config: dict[str, Any], window: Window | None) -> None:
-    """What can be refused before data are generated: starting points, sizes, optimiser."""
+def _start(config: dict[str, Any]) -> Surrogate | None:
+    """The saved surrogate to start from, if there is one. Refuses two starting points, and none to test from."""
     if config["ckpt_path"] and config["init_from"]:
         raise InputError("ckpt_path resumes a run and init_from starts a new one from its weights: give one of them")
     if not (config["train"] or config["ckpt_path"] or config["init_from"]):
         raise InputError("train=false, and no weights: say which with ckpt_path=... or init_from=...")
-    model = None
-    if config["init_from"]:
-        model = load(config["init_from"]).model
-    elif window is not None:
-        model = _model(config, window)
+    return load(config["init_from"]) if config["init_from"] else None
+
+
+def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
+    """What can be refused before data are generated: sizes, a checkpoint of another model, the optimiser."""
+    model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
     if model is not None:
@@ -120,11 +122,11 @@ def _model(config: dict[str, Any], window: Window) -> Any:
     return _build("model", config["model"], *sizes)
 
 
-def _task(config: dict[str, Any], data: Any) -> Any:
+def _task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any:
     return _build(
         "task",
         config["task"],
-        _surrogate(config, data),
+        _surrogate(config, data, saved),
         _build("loss", config["loss"], data.window),
         optimizer=functools.partial(_build, "optimizer", config["optimizer"]),
         scheduler=hydra.utils.instantiate(config["scheduler"]),
@@ -133,14 +135,13 @@ def _task(config: dict[str, Any], data: Any) -> Any:
     )
 
 
-def _surrogate(config: dict[str, Any], data: Any) -> Surrogate:
+def _surrogate(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Surrogate:
     """A new surrogate of the configured model, or a saved one (`init_from`) put onto this data."""
     window = data.window
-    if config["init_from"] is None:
+    if saved is None:
         mean_in, std_in, mean_out, std_out = data.channel_stats()
         model = _model(config, window)
         return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
-    saved = load(config["init_from"])
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(

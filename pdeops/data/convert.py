@@ -17,6 +17,8 @@ from pdeops.data.schema import split_codes, split_sizes, write_arrays
 from pdeops.errors import InputError, first_line
 from pdeops.grid import Axis, Grid, Nodes, axis_names, equally_spaced
 
+# what readers of damaged or foreign files raise (a version that scipy does not read is a RuntimeError)
+DAMAGE = (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError, MatReadError)
 SUFFIXES = {".pt": "neuraloperator", ".mat": "FNO benchmark", ".hdf5": "PDEBench", ".h5": "PDEBench"}
 
 
@@ -99,18 +101,7 @@ def read(path: Path, nodes: Nodes | None = None) -> Arrays:
                 return _mat(path, nodes)
             case ".hdf5" | ".h5":
                 return _pdebench(path, nodes)
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        pickle.UnpicklingError,
-        NotImplementedError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        MatReadError,
-    ) as error:
+    except DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read: {first_line(error)}. It is damaged or of another format.") from error

@@ -16,7 +16,7 @@ from torch import Tensor
 from pdeops.bases.differences import differentiation_matrix
 from pdeops.bases.fourier import Fourier
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
 from pdeops.norms import Lp, Sobolev
 from pdeops.solvers.steppers import Nonlinearity, Stepper
 
@@ -114,9 +114,25 @@ class Elliptic(Problem):
 
 
 class Evolution(Problem):
-    """u_t = L u + N(u) on a torus: `linear` and `nonlinear` drive the stepper and the residual alike."""
+    """u_t = L u + N(u) on a torus: `linear` and `nonlinear` drive the stepper and the residual alike.
 
-    solver: Stepper
+    n: nodes per side; length: of every side; horizon: final time; frames: snapshots after the initial one,
+    equally spaced. Raises InputError on sizes out of range.
+    """
+
+    dimensions: ClassVar[int]
+
+    def __init__(self, *, n: int, length: float, horizon: float, frames: int, solver: Stepper) -> None:
+        if n < 4 or frames < 1:
+            raise InputError(f"problem.n={n}, problem.frames={frames}: wanted n >= 4 and frames >= 1")
+        if not (horizon > 0 and length > 0):
+            raise InputError(f"problem.horizon={horizon}, problem.length={length}: wanted horizon > 0, length > 0")
+        self.n, self.length, self.horizon, self.frames, self.solver = n, length, horizon, frames, solver
+
+    @property
+    def grid(self) -> Grid:
+        time = Axis("time", self.frames + 1, self.horizon, "uniform")
+        return Grid((time, *Grid.periodic((self.n,) * self.dimensions, self.length)))
 
     @abstractmethod
     def linear(self, basis: Fourier) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Evolution
 from pdeops.problems.random_fields import gaussian_field
 from pdeops.solvers.steppers import Nonlinearity, Stepper
@@ -23,6 +22,7 @@ class Burgers1D(Evolution):
     """
 
     name = "burgers1d"
+    dimensions = 1
     in_names = ("u",)
     out_names = ("u",)
 
@@ -36,20 +36,10 @@ class Burgers1D(Evolution):
         length: float = 1.0,
         solver: Stepper | None = None,
     ) -> None:
-        if n < 4 or frames < 1:
-            raise InputError(f"problem.n={n}, problem.frames={frames}: wanted n >= 4 and frames >= 1")
-        if not (viscosity >= 0 and horizon > 0 and length > 0):
-            raise InputError(
-                f"problem.viscosity={viscosity}, problem.horizon={horizon}, problem.length={length}: wanted "
-                "viscosity >= 0, horizon > 0, length > 0"
-            )
-        self.n, self.viscosity, self.horizon, self.frames, self.length = n, viscosity, horizon, frames, length
-        self.solver = solver or Stepper(dt=1e-3)
-
-    @property
-    def grid(self) -> Grid:
-        time = Axis("time", self.frames + 1, self.horizon, "uniform")
-        return Grid((time, *Grid.periodic((self.n,), self.length)))
+        super().__init__(n=n, length=length, horizon=horizon, frames=frames, solver=solver or Stepper(dt=1e-3))
+        if not viscosity >= 0:
+            raise InputError(f"problem.viscosity={viscosity}: wanted viscosity >= 0")
+        self.viscosity = viscosity
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Evolution
 from pdeops.problems.random_fields import gaussian_field
 from pdeops.solvers.steppers import Nonlinearity, Stepper
@@ -32,6 +31,7 @@ class NavierStokes2D(Evolution):
     """
 
     name = "ns2d"
+    dimensions = 2
     in_names = ("vorticity",)
     out_names = ("vorticity",)
 
@@ -47,21 +47,10 @@ class NavierStokes2D(Evolution):
         amplitude: float = 1.0,
         solver: Stepper | None = None,
     ) -> None:
-        if n < 4 or frames < 1:
-            raise InputError(f"problem.n={n}, problem.frames={frames}: wanted n >= 4 and frames >= 1")
-        if not (viscosity >= 0 and horizon > 0 and length > 0):
-            raise InputError(
-                f"problem.viscosity={viscosity}, problem.horizon={horizon}, problem.length={length}: wanted "
-                "viscosity >= 0, horizon > 0, length > 0"
-            )
-        self.n, self.viscosity, self.horizon, self.frames = n, viscosity, horizon, frames
-        self.length, self.forcing, self.amplitude = length, forcing, amplitude
-        self.solver = solver or Stepper()
-
-    @property
-    def grid(self) -> Grid:
-        time = Axis("time", self.frames + 1, self.horizon, "uniform")
-        return Grid((time, *Grid.periodic((self.n, self.n), self.length)))
+        super().__init__(n=n, length=length, horizon=horizon, frames=frames, solver=solver or Stepper())
+        if not viscosity >= 0:
+            raise InputError(f"problem.viscosity={viscosity}: wanted viscosity >= 0")
+        self.viscosity, self.forcing, self.amplitude = viscosity, forcing, amplitude
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -30,8 +30,10 @@ def test_solution_fields_are_what_they_say():
 
 
 class Two(Evolution):
-    name, in_names, out_names, parameters, solver = "two", ("a", "b"), ("a", "b"), {}, Stepper(dt=0.1, tolerance=1e-4)
-    grid = Grid((Axis("time", 3, 1.0, "uniform"), Axis("x", 8)))
+    name, dimensions, in_names, out_names, parameters = "two", 1, ("a", "b"), ("a", "b"), {}
+
+    def __init__(self):
+        super().__init__(n=8, length=1.0, horizon=1.0, frames=2, solver=Stepper(dt=0.1, tolerance=1e-4))
 
     def sample(self, i, seed):
         return torch.ones(len(i), 2, 8, dtype=torch.float64)
