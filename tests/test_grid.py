@@ -7,7 +7,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Axis, Grid, equally_spaced
 
 NODES = ("periodic", "cell", "uniform", "left", "right", "chebyshev")
 
@@ -119,3 +119,17 @@ def test_walls_are_not_time():
 
 def test_volume_in_three_dimensions():
     assert Grid((Axis("x", 2, 2.0), Axis("y", 2, 3.0), Axis("z", 2, 5.0))).volume == 30
+
+
+@pytest.mark.parametrize("nodes", ["periodic", "cell", "uniform", "left", "right"])
+def test_an_axis_is_found_again_from_its_points(nodes):
+    axis = Axis("x", 7, 2.5, nodes, start=-1.0)
+    found = equally_spaced("x", axis.points().tolist(), nodes)
+    assert (found.n, found.nodes) == (7, nodes)
+    assert (found.length, found.start) == (pytest.approx(2.5), pytest.approx(-1.0))
+
+
+@pytest.mark.parametrize("points", [[0.0, 0.1, 0.3], [3.0, 2.0, 1.0], [1.0]])
+def test_points_at_unequal_distances_are_refused(points):
+    with pytest.raises(InputError, match="not equally spaced and increasing"):
+        equally_spaced("x", points, "uniform")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pdeops.data.file import DataFile
-from pdeops.data.generate import check_problem, file_name, generate
+from pdeops.data.generate import _duration, check_problem, file_name, generate
 from pdeops.errors import InputError
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.solvers.steppers import Stepper
@@ -92,3 +92,10 @@ def test_a_file_of_another_problem_is_refused(trajectories, steady):
         check_problem(DataFile(trajectories), other)
     with pytest.raises(InputError, match="problem=null"):
         check_problem(DataFile(steady), other)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (29, "29 s"), (95, "2 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")]
+)
+def test_durations_in_words(seconds, text):
+    assert _duration(seconds) == text

@@ -22,3 +22,9 @@ def test_a_channel_that_never_varies_has_deviation_one():
 def test_nan_statistics_are_refused():
     with pytest.raises(InputError, match="not finite"):
         Normalizer(torch.tensor([float("nan")]), torch.ones(1))
+
+
+def test_a_deviation_below_single_precision_is_none():
+    normalizer = Normalizer(torch.zeros(1, dtype=torch.float64), torch.full((1,), 1e-46, dtype=torch.float64))
+    assert normalizer.std.dtype == torch.float32
+    assert normalizer(torch.zeros(1, 1, 3)).isfinite().all()

@@ -128,3 +128,11 @@ def test_modes_that_the_output_grid_cannot_hold_are_dropped():
     c = torch.fft.fft2(conv(v, (16, 16))[0, ..., 0])
     low = conv(v, (5, 5))[0, ..., 0]
     torch.testing.assert_close(torch.fft.fft2(low)[:3, :3] / 25, c[:3, :3] / 256)
+
+
+def test_a_coarser_output_is_the_finer_one_sampled():
+    """On an output lattice that holds the kept modes exactly, its Nyquist mode included."""
+    torch.manual_seed(0)
+    conv = SpectralConv(2, 2, (8, 4)).double()
+    v = torch.randn(1, 16, 16, 2, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, (8, 16)), conv(v, (16, 16))[:, ::2])

@@ -124,3 +124,17 @@ def test_mistakes_are_refused():
     problem = NavierStokes2D(n=8)
     with pytest.raises(InputError, match="two snapshots"):
         problem.residual(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8), problem.grid.space)
+
+
+def test_the_amplitude_scales_the_initial_state():
+    unit, scaled = (NavierStokes2D(n=8, amplitude=c).sample([3], 0) for c in (1.0, 6.0861))
+    torch.testing.assert_close(scaled, 6.0861 * unit)
+    assert pytest.approx(2**0.5 * 7**0.75, abs=5e-5) == 6.0861  # the published generator's, over the paper's formula
+
+
+def test_nyquist_modes_count_in_the_residual():
+    """w = cos(pi n x) at rest lies outside the basis: it counts as if it decayed within one snapshot distance."""
+    problem = NavierStokes2D(n=16, forcing=0.0, horizon=2.0, frames=4)
+    x = problem.grid.points()[..., 1]
+    nyquist = torch.cos(16 * pi * x)[None, None]
+    torch.testing.assert_close(problem.residual(nyquist[:, :, 0], nyquist, problem.grid), nyquist / 0.5)
