@@ -29,8 +29,9 @@ def tiny():
 
 
 @pytest.fixture(autouse=True)
-def _few_threads():
+def _same_conditions():
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 @pytest.fixture
