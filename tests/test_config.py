@@ -1,14 +1,18 @@
 """Every configuration composes and passes its checks; configurations and classes match one to one."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import pdeops.app
 from pdeops.overrides import checked, shipped
+from pdeops.problems.base import Problem
+from pdeops.solvers.schemes import SCHEMES
 
 CONF = shipped("conf")
 OPTIONS = sorted(f"{p.parent.relative_to(CONF)}={p.stem}" for p in CONF.glob("*/*.yaml"))
@@ -45,17 +49,27 @@ def classes(folder):
                 yield f"pdeops.{folder}.{path.stem}.{node.name}"
 
 
-@pytest.mark.parametrize(("group", "folder"), [("model", "models"), ("loss", "losses"), ("problem", "problems")])
-def test_every_class_has_its_configuration(group, folder):
-    named = {OmegaConf.load(p)["_target_"] for p in (CONF / group).glob("*.yaml")}
-    abstract = {f"pdeops.problems.base.{n}" for n in ("Problem", "Elliptic", "Evolution", "Solution")}
-    assert set(classes(folder)) - abstract == named
+def problems():
+    """Every concrete problem."""
+    for name in classes("problems"):
+        cls = get_class(name)
+        if issubclass(cls, Problem) and not inspect.isabstract(cls):
+            yield name
+
+
+@pytest.mark.parametrize(
+    ("group", "found"), [("model", classes("models")), ("loss", classes("losses")), ("problem", problems())]
+)
+def test_every_class_has_its_configuration(group, found):
+    assert set(found) == {OmegaConf.load(p)["_target_"] for p in (CONF / group).glob("*.yaml")}
+
+
+def test_every_scheme_has_its_configuration():
+    assert set(SCHEMES) == {p.stem for p in (CONF / "solver").glob("*.yaml")}
 
 
 def test_defaults_are_those_of_the_code():
     """A value in a model's configuration is the constructor's default: one truth, written for the reader."""
-    import inspect
-
     from pdeops.models.fno import FNO
 
     defaults = {k: p.default for k, p in inspect.signature(FNO).parameters.items() if p.default is not p.empty}

@@ -74,33 +74,49 @@ def derivative(u: Tensor, axis: Axis, dim: int, order: int = 1) -> Tensor:
     return torch.fft.irfft(c * multiplier.to(c.dtype), n=axis.n, dim=dim)
 
 
-class Fourier:
-    """The trigonometric polynomials |k_i| < n_i / 2 on a periodic grid, with exact quadratic products.
+def place(c: Tensor, dim: int, n: int) -> Tensor:
+    """The modes of an axis in FFT order, on an axis of n entries: those |k| < n / 2 that both hold, zeros between."""
+    size = c.shape[dim]
+    top = (min(size, n) - 1) // 2
+    low, high = c.narrow(dim, 0, top + 1), c.narrow(dim, size - top, top)
+    gap = n - 2 * top - 1
+    if gap == 0:
+        return torch.cat((low, high), dim)
+    shape = list(c.shape)
+    shape[dim] = gap
+    return torch.cat((low, c.new_zeros(shape), high), dim)
 
-    Coefficients live in the half spectrum of a lattice of at least 3/2 n nodes per axis, zero outside the
-    kept modes, so that the product of two fields, formed on that finer lattice and cut back, is the exact
-    L2 projection of the product (Orszag's rule).
+
+class Fourier:
+    """The trigonometric polynomials |k_i| < n_i / 2 on a periodic grid, with exact products.
+
+    Coefficients are those of the kept modes alone, (..., 2 K_1 + 1, ..., K_d + 1), K = (n - 1) // 2: FFT order,
+    and k >= 0 on the last axis. Products of `degree` fields are formed on a lattice of at least (degree + 1) K + 1
+    nodes per axis, so that `to_modes` of them is the exact L2 projection (Orszag, J. Atmos. Sci. 28, 1971: for
+    products of two, three halves of the nodes).
 
     Attributes: `k`, one broadcastable wavenumber tensor per axis; `k2` = |k|^2; `shape`, the finer lattice.
     Raises InputError on an axis that is not periodic.
     """
 
-    def __init__(self, grid: Grid, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        degree: int = 2,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         for axis in grid:
             if not axis.periodic:
                 raise InputError(f"axis {axis.name!r} has {axis.nodes} nodes; a Fourier basis needs periodic axes")
         self.grid = grid
-        self.shape = tuple(next_fast_len(-(-3 * n // 2), real=True) for n in grid.shape)
-        self._dims = tuple(range(-grid.ndim, 0))
+        self._sizes = [2 * ((n - 1) // 2) + 1 for n in grid.shape]
+        self.shape = tuple(_fast_even((degree + 1) * (n // 2) + 1) for n in self._sizes)
         self.k: list[Tensor] = []
-        mask = torch.ones((), dtype=torch.bool)
-        for i, (axis, n_fine) in enumerate(zip(grid, self.shape, strict=True)):
-            kappa = wavenumbers(axis.resized(n_fine), half=i == grid.ndim - 1)
-            kept = kappa.abs() * axis.length / (2 * pi) < axis.n / 2 - 0.25
-            kappa = torch.where(kept, kappa, 0.0)
+        for i, (axis, n) in enumerate(zip(grid, self._sizes, strict=True)):
+            kappa = wavenumbers(axis.resized(n), half=i == grid.ndim - 1)
             self.k.append(kappa.view(-1, *(1,) * (grid.ndim - 1 - i)).to(device, dtype))
-            mask = mask.unsqueeze(-1) & kept
-        self._mask = mask.to(device, dtype)
         self.k2 = sum((k * k for k in self.k), start=torch.zeros((), device=device, dtype=dtype))
 
     def points(self) -> list[Tensor]:
@@ -111,18 +127,37 @@ class Fourier:
             for i, (axis, n) in enumerate(zip(self.grid, self.shape, strict=True))
         ]
 
-    def from_fine(self, v: Tensor) -> Tensor:
-        """Values on the finer lattice (..., *shape) -> coefficients of their projection."""
-        return torch.fft.rfftn(v, dim=self._dims, norm="forward") * self._mask
+    def to_modes(self, u: Tensor) -> Tensor:
+        """Values on any lattice of the torus (..., *lattice) -> coefficients. Modes at or above the lattice's Nyquist
+        frequency count as zero."""
+        kept = self._sizes[-1] // 2 + 1
+        held = min(kept, (u.shape[-1] + 1) // 2)
+        c = torch.fft.rfft(u, norm="forward").narrow(-1, 0, held)
+        if held < kept:
+            c = torch.nn.functional.pad(c, (0, kept - held))
+        for dim in range(-2, -self.grid.ndim - 1, -1):  # only the kept modes of one axis are transformed along the next
+            c = place(torch.fft.fft(c, dim=dim, norm="forward"), dim, self._sizes[dim])
+        return c
 
     def to_fine(self, c: Tensor) -> Tensor:
         """Coefficients -> values on the finer lattice (..., *shape)."""
-        return torch.fft.irfftn(c, s=self.shape, dim=self._dims, norm="forward")
-
-    def to_modes(self, u: Tensor) -> Tensor:
-        """Values on the grid (..., *grid.shape) -> coefficients; Nyquist modes are dropped."""
-        return self.from_fine(resample(u, self.shape))
+        return self._evaluate(c, self.shape)
 
     def to_values(self, c: Tensor, grid: Grid | None = None) -> Tensor:
-        """Coefficients -> values on `grid` (default: the basis's own), another lattice of the same torus."""
-        return resample(self.to_fine(c), (grid or self.grid).shape)
+        """Coefficients -> values on `grid` (default: the basis's own), another lattice of the same torus; modes that
+        it does not hold are left out."""
+        return self._evaluate(c, (grid or self.grid).shape)
+
+    def _evaluate(self, c: Tensor, shape: Sequence[int]) -> Tensor:
+        d, n = self.grid.ndim, shape[-1]
+        c = c.narrow(-1, 0, min(c.shape[-1], (n + 1) // 2))
+        for dim in range(-d, -1):
+            c = torch.fft.ifft(place(c, dim, shape[dim]), dim=dim, norm="forward")
+        return torch.fft.irfft(c, n=n, norm="forward")
+
+
+def _fast_even(n: int) -> int:
+    """The least even number, not below n, with an unpadded fast transform."""
+    while (n := next_fast_len(n, real=True)) % 2:
+        n += 1
+    return n

@@ -1,20 +1,12 @@
-"""Time steppers for u' = L u + N(u) in spectral coefficients: a scheme is a table, the loop is written once.
-
-L is diagonal (a tensor of symbols that broadcasts against u); N is any function. L is treated implicitly by
-Crank-Nicolson, N explicitly by a low-storage Runge-Kutta method, stage by stage:
-
-    h <- N(u) + beta_k h,    mu = dt (alpha_{k+1} - alpha_k) / 2,
-    u <- (u + gamma_k dt h + mu L u) / (1 - mu L).
-
-Sources: Carpenter and Kennedy, NASA TM 109112 (1994), for the fourth-order table; Canuto, Hussaini,
-Quarteroni and Zang, Spectral Methods (2006), appendix D.3, for the implicit-explicit form.
-"""
+"""Integration of u' = L u + N(u, t) from snapshot to snapshot, with an estimate of its own error."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from math import ceil
 from typing import Literal
 
@@ -22,103 +14,155 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError, did_you_mean
+from pdeops.solvers.schemes import SCHEMES, Nonlinearity
 
-Nonlinearity = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """A low-storage implicit-explicit Runge-Kutta table; `order` of (explicit, implicit) part."""
-
-    alpha: tuple[float, ...]
-    beta: tuple[float, ...]
-    gamma: tuple[float, ...]
-    order: tuple[int, int]
+CHECK_EVERY = 4  # pairs of steps between two local error estimates of dt=auto
+LOOK_EVERY = 64  # pairs of steps between two looks for values that are not finite
+ATTEMPTS = 4  # runs of dt=auto, each with a smaller local tolerance
+SMALLEST = 2.0**-24  # of the distance of two snapshots: no step goes below
 
 
-SCHEMES = {
-    "cn_rk4": Scheme(
-        alpha=(0.0, 0.1496590219993, 0.3704009573644, 0.6222557631345, 0.9582821306748, 1.0),
-        beta=(0.0, -0.4178904745, -1.192151694643, -1.697784692471, -1.514183444257),
-        gamma=(0.1496590219993, 0.3792103129999, 0.8229550293869, 0.6994504559488, 0.1530572479681),
-        order=(4, 2),
-    ),
-    "cn_heun": Scheme(alpha=(0.0, 1.0, 1.0), beta=(0.0, -1.0), gamma=(1.0, 0.5), order=(2, 2)),
-}
+class Diverged(InputError):
+    """A solution stopped being finite. `sample` counts within the batch that was solved."""
+
+    def __init__(self, sample: int, reason: str) -> None:
+        self.sample, self.reason = sample, reason
+
+    def __str__(self) -> str:
+        return f"sample {self.sample}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """Integrates from snapshot to snapshot with equal steps no longer than `dt` (the time unit of the PDE).
+    """Integrates with equal steps no longer than `dt`, or, with dt="auto", with steps chosen to meet `tolerance`.
 
-    tolerance: the relative step-halving error (a solution against the one at twice the step) above which a
-    reference solution is refused.
+    Steps are taken in pairs, beside a second solution with one step of twice the length for each pair: the
+    relative difference of the two trajectories is the step-halving error. A reference solution whose error is
+    above `tolerance` is refused. dt="auto" doubles and halves the step by the error of single pairs, per unit of
+    time, and starts again with smaller ones if the trajectory's error comes out above the tolerance.
     Raises InputError on an unknown scheme, a step or tolerance that is not positive.
     """
 
-    scheme: str = "cn_rk4"
-    dt: float = 0.02
-    tolerance: float = 1e-4
+    scheme: str = "etdrk4"
+    dt: float | Literal["auto"] = "auto"
+    tolerance: float = 1e-6
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise InputError(
                 f"problem.solver.scheme={self.scheme!r} is not known. {did_you_mean(self.scheme, SCHEMES)}"
             )
-        if not self.dt > 0 or not self.tolerance > 0:
-            raise InputError(f"problem.solver: dt={self.dt}, tolerance={self.tolerance}: both must be positive")
+        positive = self.dt == "auto" or (isinstance(self.dt, int | float) and self.dt > 0)
+        if not positive or not self.tolerance > 0:
+            raise InputError(
+                f"problem.solver: dt={self.dt}, tolerance={self.tolerance}; dt must be auto or positive, the tolerance positive"
+            )
 
-    def integrate(
+    def solve(
         self,
         linear: Tensor,
         nonlinear: Nonlinearity,
         u: Tensor,
         times: Tensor,
         *,
-        coarsen: Literal[1, 2] = 1,
-        record: Callable[[int, Tensor], None],
-    ) -> None:
-        """Call `record(i, u(times[i]))` for every snapshot, the first being the initial state `u`.
+        observe: Callable[[Tensor], Tensor],
+        distance: Callable[[Tensor, Tensor], Tensor],
+        progress: Callable[[float], None] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Snapshots (B, C, T, ...) of `observe(u)` at `times`, from the state u (B, C, ...) at times[0] on, and
+        the error of each sample.
 
-        coarsen: 2 doubles the step (for the step-halving error).
+        nonlinear: N(u, t). distance: the relative distance (B,) of two trajectories of snapshots.
+        Raises Diverged if a solution stops being finite.
         """
-        record(0, u)
-        for i, span in enumerate(torch.diff(times).tolist(), start=1):
-            steps = self.steps(span, coarsen)
-            advance = self._step(linear, span / steps)
-            for _ in range(steps):
-                u = advance(u, nonlinear)
-            record(i, u)
+        instants = times.tolist()
+        local = 0.5 * self.tolerance
+        for _ in range(ATTEMPTS if self.dt == "auto" else 1):
+            frames = [(observe(u), observe(u))]
+            for t, fine, rough in self._march(linear, nonlinear, u, instants, local):
+                if t == instants[len(frames)]:
+                    frames.append((observe(fine), observe(rough)))
+                if progress:
+                    progress((t - instants[0]) / (instants[-1] - instants[0]))
+            trajectory, shadow = (torch.stack(list(x), dim=2) for x in zip(*frames, strict=True))
+            error = distance(trajectory, shadow)
+            worst = float(error.max())
+            if worst <= self.tolerance:
+                break
+            local *= max(0.3 * self.tolerance / worst, 1e-4) if worst == worst else 0.01
+        return trajectory, error
 
-    def steps(self, span: float, coarsen: Literal[1, 2] = 1) -> int:
-        """Steps over a time span: an even number, half of it at twice the step."""
-        half = max(1, ceil(ceil(span / self.dt - 1e-9) / 2))
-        return half if coarsen == 2 else 2 * half
+    def seconds(
+        self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5
+    ) -> float:
+        """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
+        instants = times.tolist()
+        start, t = time.perf_counter(), instants[0]
+        for t, fine, _ in self._march(linear, nonlinear, u, instants, 0.5 * self.tolerance):
+            if u.is_cuda:
+                torch.cuda.synchronize(fine.device)
+            if time.perf_counter() - start > limit:
+                break
+        return (time.perf_counter() - start) * (instants[-1] - instants[0]) / (t - instants[0])
 
-    def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor) -> float:
-        """An estimate of the wall time of `integrate`: three steps are timed, the rest is counted."""
-        advance = self._step(linear, self.dt)
-        u = advance(u, nonlinear)  # warm up
-        start = time.perf_counter()
-        for _ in range(3):
-            u = advance(u, nonlinear)
-        if u.is_cuda:
-            torch.cuda.synchronize(u.device)
-        per_step = (time.perf_counter() - start) / 3
-        return per_step * sum(self.steps(span) for span in torch.diff(times).tolist())
+    def steps(self, span: float) -> int:
+        """Pairs of steps over a time span at a fixed dt."""
+        assert self.dt != "auto"
+        return max(1, ceil(ceil(span / self.dt - 1e-9) / 2))
 
-    def _step(self, linear: Tensor, dt: float) -> Callable[[Tensor, Nonlinearity], Tensor]:
-        table = SCHEMES[self.scheme]
-        stages = []
-        for k, (beta, gamma) in enumerate(zip(table.beta, table.gamma, strict=True)):
-            mu = 0.5 * dt * (table.alpha[k + 1] - table.alpha[k]) * linear
-            stages.append((beta, gamma * dt / (1 - mu), (1 + mu) / (1 - mu)))
+    def _march(
+        self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, instants: list[float], local: float
+    ) -> Iterator[tuple[float, Tensor, Tensor]]:
+        """(t, u, u at twice the step) after every pair of steps, every instant among the t."""
+        scheme, adaptive = SCHEMES[self.scheme], self.dt == "auto"
 
-        def advance(u: Tensor, nonlinear: Nonlinearity) -> Tensor:
-            h = torch.zeros_like(u)
-            for beta, explicit, implicit in stages:
-                h = nonlinear(u) + beta * h
-                u = implicit * u + explicit * h
-            return u
+        @cache
+        def step(dt: float):
+            return scheme.prepare(linear, dt, u.dtype)
 
-        return advance
+        rough, scale, taken, per_time = u, _norms(u), 0, local / (instants[-1] - instants[0])
+        pair = instants[1] - instants[0]
+        for start, end in pairwise(instants):
+            span, unchecked, easy = end - start, CHECK_EVERY, False
+            # pairs of steps in this span: of dt=auto a power of two, so that doubled steps still end at its end
+            count, done = 2 ** max(0, ceil(ceil(span / pair - 1e-9) - 1).bit_length()) if adaptive else self.steps(span), 0
+            while done < count:
+                pair = span / count
+                t = start + done * pair
+                fine = step(pair / 2)(step(pair / 2)(u, t, nonlinear), t + pair / 2, nonlinear)
+                if adaptive and unchecked >= CHECK_EVERY:
+                    scale = torch.maximum(scale, _norms(fine))
+                    gap = _norms(fine - step(pair)(u, t, nonlinear)) / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+                    rate = float(gap.max()) / pair
+                    if not rate <= per_time:
+                        if pair < SMALLEST * span:
+                            raise self._diverged(fine if not _finite(fine).all() else gap / gap, t, taken)
+                        count, done = 2 * count, 2 * done
+                        continue
+                    unchecked, easy = 0, rate * 2 ** (scheme.order + 1) < per_time
+                u, rough = fine, step(pair)(rough, t, nonlinear)
+                done, taken, unchecked = done + 1, taken + 1, unchecked + 1
+                if easy and done % 2 == 0 and count % 2 == 0:
+                    count, done, unchecked, easy = count // 2, done // 2, CHECK_EVERY, False
+                if (done == count or taken % LOOK_EVERY == 0) and not _finite(u).all():
+                    raise self._diverged(u, t + pair, taken)
+                yield (end if done == count else start + done * span / count), u, rough
+
+    def _diverged(self, u: Tensor, t: float, pairs: int) -> Diverged:
+        sample = int((~_finite(u)).nonzero()[0])
+        remedy = "Lower problem.solver.dt, or raise problem.n." if self.dt != "auto" else "Raise problem.n."
+        return Diverged(
+            sample,
+            f"the solution is no longer finite at time {t:g}, step {2 * pairs} "
+            f"(scheme {self.scheme}, dt {self.dt}). {remedy}",
+        )
+
+
+def _norms(u: Tensor) -> Tensor:
+    """(B, C)"""
+    return torch.linalg.vector_norm(u.flatten(2), dim=2)
+
+
+def _finite(u: Tensor) -> Tensor:
+    """(B,)"""
+    return u.isfinite().flatten(1).all(1)

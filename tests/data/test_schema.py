@@ -19,7 +19,7 @@ def test_the_wells_attributes(trajectories):
         assert f.attrs["grid_type"] == "cartesian"
         assert f.attrs["n_spatial_dims"] == 2
         assert f.attrs["n_trajectories"] == 10
-        assert list(f.attrs["simulation_parameters"]) == ["viscosity", "forcing"]
+        assert list(f.attrs["simulation_parameters"]) == ["viscosity", "drag"]
         assert f.attrs["viscosity"] == f["scalars/viscosity"][()] == 1e-3
         assert list(f["dimensions"].attrs["spatial_dims"]) == ["x", "y"]
         assert f["dimensions/time"].shape == (6,)

@@ -7,7 +7,8 @@ from scipy import sparse
 from pdeops.grid import Axis, Grid
 from pdeops.norms import Sobolev
 from pdeops.problems import base
-from pdeops.problems.base import Elliptic, Evolution
+from pdeops.problems.elliptic import Elliptic
+from pdeops.problems.evolution import Evolution
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.solvers.steppers import Stepper
 

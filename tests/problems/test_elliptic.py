@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.problems.base import Elliptic
+from pdeops.problems.elliptic import Elliptic
 
 
 class Poisson(Elliptic):

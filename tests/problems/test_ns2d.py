@@ -21,7 +21,7 @@ def test_taylor_green_to_ten_digits(length):
     """w = exp(-2 viscosity kappa^2 t) cos(kappa x) cos(kappa y) solves the unforced equations."""
     viscosity = 1e-3 * length**2
     problem = NavierStokes2D(
-        n=32, viscosity=viscosity, horizon=5.0, frames=5, length=length, forcing=0.0, solver=Stepper(dt=5e-4)
+        n=32, viscosity=viscosity, horizon=5.0, frames=5, length=length, forcing=None, solver=Stepper(dt=5e-4)
     )
     a = vortex(problem)
     u = problem.solve(a).u
@@ -37,7 +37,7 @@ def tendency(problem, w):
 
 def test_the_nonlinearity_is_minus_u_grad_w_plus_f():
     """Against the advective form, differentiated by hand, for a flow whose advection does not vanish."""
-    problem = NavierStokes2D(n=32, length=2 * pi, forcing=0.3)
+    problem = NavierStokes2D(n=32, length=2 * pi, forcing=Diagonal(amplitude=0.3))
     x, y = problem.grid.space.points().unbind(-1)
     # psi = sin x cos 2y + cos 3x, u = psi_y, v = -psi_x, w = -Laplace psi
     w = 5 * torch.sin(x) * torch.cos(2 * y) + 9 * torch.cos(3 * x)
@@ -49,7 +49,7 @@ def test_the_nonlinearity_is_minus_u_grad_w_plus_f():
 
 def test_advection_conserves_energy_enstrophy_and_the_mean():
     """<N(w), psi> = <N(w), w> = <N(w), 1> = 0: exactly, because products are free of aliasing."""
-    problem = NavierStokes2D(n=24, forcing=0.0)
+    problem = NavierStokes2D(n=24, forcing=None)
     generator = torch.Generator().manual_seed(0)
     basis = Fourier(problem.grid.space)
     c = basis.to_modes(torch.randn(1, 1, 24, 24, generator=generator, dtype=torch.float64))
@@ -134,7 +134,7 @@ def test_the_amplitude_scales_the_initial_state():
 
 def test_nyquist_modes_count_in_the_residual():
     """w = cos(pi n x) at rest lies outside the basis: it counts as if it decayed within one snapshot distance."""
-    problem = NavierStokes2D(n=16, forcing=0.0, horizon=2.0, frames=4)
+    problem = NavierStokes2D(n=16, forcing=None, horizon=2.0, frames=4)
     x = problem.grid.points()[..., 1]
     nyquist = torch.cos(16 * pi * x)[None, None]
     torch.testing.assert_close(problem.residual(nyquist[:, :, 0], nyquist, problem.grid), nyquist / 0.5)

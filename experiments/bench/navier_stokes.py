@@ -1,0 +1,135 @@
+"""Navier-Stokes steps and trajectories per second, ours and torch-cfd's, in one process.
+
+    python experiments/bench/navier_stokes.py --peer PATH [--threads 1] [--only steps|trajectory]
+
+PATH: a checkout of scaomath/torch-cfd; without it only our own figures are printed. Both work in float64 on the same
+lattice with the same modes (a lattice of 64 holds our n = 43, of 256 our n = 171) and from the same field. `floor`
+is the time of the real transforms alone that a step needs. Medians of interleaved repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from math import pi
+
+import torch
+from torch import Tensor
+
+from pdeops.bases.fourier import Fourier
+from pdeops.grid import Grid
+from pdeops.problems.inputs import Matern
+from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.problems.vorticity import Diagonal
+from pdeops.solvers.schemes import SCHEMES
+from pdeops.solvers.steppers import Stepper
+
+REPEATS, VISCOSITY = 9, 1e-3
+
+
+class Peer:
+    """torch-cfd's spectral Navier-Stokes solver on an n x n lattice."""
+
+    def __init__(self, path: str, n: int, scheme: str) -> None:
+        if path not in sys.path:
+            sys.path.insert(0, path)
+        from torch_cfd.equations import IMEXStepper, NavierStokes2DSpectral, RK4CrankNicolsonStepper
+        from torch_cfd.forcings import SinCosForcing
+        from torch_cfd.grids import Grid as PeerGrid
+
+        solver = {"cn_rk4": RK4CrankNicolsonStepper, "cn_heun": IMEXStepper, "cn_euler": lambda: IMEXStepper(order=1.5)}
+        grid = PeerGrid(shape=(n, n), domain=((0, 1), (0, 1)))
+        forcing = SinCosForcing(grid=grid, scale=0.1, diam=1.0, k=1, vorticity=True)
+        self.equation = NavierStokes2DSpectral(VISCOSITY, grid, forcing_fn=forcing, solver=solver[scheme]())
+
+    def advance(self, w: Tensor, dt: float, steps: int) -> Tensor:
+        return self.equation(w, dt, steps=steps)[0]
+
+
+def ours(n: int, scheme: str, dt: float) -> tuple[Fourier, Callable[[Tensor, int], Tensor]]:
+    problem = NavierStokes2D(n=n, viscosity=VISCOSITY, forcing=Diagonal(amplitude=0.1))
+    basis = problem.basis(problem.solved_on)
+    nothing = torch.zeros(1, 1, n, n, dtype=torch.float64)
+    tendency = problem.nonlinear(basis, nothing)
+    step = SCHEMES[scheme].prepare(problem.linear(basis, nothing), dt, torch.complex128)
+
+    def advance(c: Tensor, steps: int) -> Tensor:
+        for _ in range(steps):
+            c = step(c, 0.0, lambda u, t: tendency(u))
+        return c
+
+    return basis, advance
+
+
+def medians(*jobs: Callable[[], object]) -> list[float]:
+    """Median seconds of each job, the jobs taking turns."""
+    times: list[list[float]] = [[] for _ in jobs]
+    for job in jobs:
+        job()
+    for _ in range(REPEATS):
+        for job, record in zip(jobs, times, strict=True):
+            start = time.perf_counter()
+            job()
+            record.append(time.perf_counter() - start)
+    return [statistics.median(record) for record in times]
+
+
+def start(lattice: int, batch: int, most: int) -> Tensor:
+    """A field of modes up to `most`, on the lattice."""
+    field = Matern(variance=7**1.5, tau=7.0, alpha=2.5, amplitude=6.0861)
+    few = field(Grid.periodic((2 * most + 1,) * 2), range(batch), 0)
+    basis = Fourier(Grid.periodic((2 * most + 1,) * 2))
+    return basis.to_values(basis.to_modes(few), Grid.periodic((lattice, lattice)))
+
+
+def steps(peer: str | None) -> None:
+    print("\nCN-RK4, float64, ms per step of the batch")
+    print(f"{'lattice':>8}{'batch':>6}{'ours':>9}{'floor':>9}{'peer':>9}{'ratio':>7}{'peer/floor':>12}{'difference':>12}")
+    dt = 1e-3
+    for lattice, n in ((64, 43), (256, 171)):
+        for batch in (1, 8):
+            w = start(lattice, batch, most=2)
+            basis, advance = ours(n, "cn_rk4", dt)
+            assert basis.shape == (lattice, lattice)
+            repeat = 2000 // (lattice * batch) + 1
+            # a chunk of the batch at a time stays in the cache, as in Evolution.solve
+            size = NavierStokes2D(n=n).chunk(w)
+            parts = basis.to_modes(w).split(size)
+            jobs = [lambda: [advance(c, repeat) for c in parts]]  # noqa: B023
+            x = torch.randn(batch, 2, lattice, lattice, dtype=torch.float64)
+            c = torch.fft.rfft2(x)
+            jobs += [lambda: (torch.fft.rfft2(x), torch.fft.irfft2(c))]  # noqa: B023
+            if peer:
+                theirs, hat = Peer(peer, lattice, "cn_rk4"), torch.fft.rfft2(w.squeeze(1))
+                jobs += [lambda: theirs.advance(hat, dt, repeat)]  # noqa: B023
+            seconds = medians(*jobs)
+            mine, floor = 1e3 * seconds[0] / repeat, 5e3 * seconds[1]
+            row = f"{lattice:>8}{batch:>6}{mine:>9.2f}{floor:>9.2f}"
+            if peer:
+                u = basis.to_values(torch.cat(jobs[0]()), Grid.periodic((lattice, lattice))).squeeze(1)
+                v = torch.fft.irfft2(jobs[2]())
+                other = 1e3 * seconds[2] / repeat
+                row += f"{other:>9.2f}{other / mine:>7.2f}{other / floor:>12.1f}{float((u - v).norm() / v.norm()):>12.1e}"
+            print(row, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", help="a checkout of scaomath/torch-cfd")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_default_dtype(torch.float64)
+    print(f"{platform.processor() or platform.machine()}, {options.threads} thread(s), torch {torch.__version__}")
+    if not options.peer:
+        print("no --peer PATH: torch-cfd's side is skipped")
+    with torch.no_grad():
+        steps(options.peer)
+
+
+if __name__ == "__main__":
+    main()

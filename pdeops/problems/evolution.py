@@ -1,0 +1,217 @@
+"""Evolution equations on tori: a symbol and a nonlinearity drive the stepper and the residual alike."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf, log, prod
+from typing import ClassVar
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.fourier import Fourier
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.norms import Lp, Sobolev
+from pdeops.problems.base import Problem, Progress, Solution
+from pdeops.problems.inputs import Inputs
+from pdeops.solvers.schemes import Nonlinearity
+from pdeops.solvers.steppers import Diverged, Stepper
+
+Coefficient = float | Sequence[float]  # one value, or [low, high]: drawn per sample, an input channel
+Tendency = Callable[[Tensor], Tensor]
+
+# of a batch's values on the finer lattice: what is stepped at once stays in the cache of a core, or fills a GPU
+CHUNK_BYTES = {"cpu": 2**19, "cuda": 2**28}
+
+
+@dataclass(kw_only=True, eq=False)
+class Evolution(Problem):
+    """u_t = L u + N(u) on a torus, from samples of `initial`.
+
+    n: nodes per side of what is stored; resolution: of the lattice it is solved on (None: n), with all modes below
+    its Nyquist frequency; length: of every side; start, horizon: times of the first and the last stored snapshot
+    (the initial state is that of time 0); frames: snapshots after the first, equally spaced.
+    A coefficient [low, high] is drawn per sample, its logarithm uniformly, and becomes an input channel.
+    Raises InputError on sizes or coefficients out of range.
+    """
+
+    dimensions: ClassVar[int]
+    degree: ClassVar[int] = 2  # of the nonlinearity as a polynomial: products of so many fields are exact
+    coefficients: ClassVar[tuple[str, ...]] = ()
+    nonnegative: ClassVar[tuple[str, ...]] = ()
+    given: ClassVar[tuple[str, ...]] = ()  # input fields beside the initial state
+
+    n: int
+    length: float = 1.0
+    horizon: float = 1.0
+    frames: int = 10
+    start: float = 0.0
+    resolution: int | None = None
+    initial: Inputs
+    solver: Stepper = field(default_factory=Stepper)
+
+    def __post_init__(self) -> None:
+        if self.n < 4 or self.frames < 1:
+            raise InputError(f"problem.n={self.n}, problem.frames={self.frames}: wanted n >= 4 and frames >= 1")
+        if self.resolution is not None and self.resolution < self.n:
+            raise InputError(f"problem.resolution={self.resolution} is below problem.n={self.n}, the nodes stored")
+        if not (0 <= self.start < self.horizon < inf and 0 < self.length < inf):
+            raise InputError(
+                f"problem.start={self.start}, problem.horizon={self.horizon}, problem.length={self.length}: "
+                "wanted 0 <= start < horizon and length > 0"
+            )
+        for name in self.coefficients:
+            low, high = self._range(name) or (getattr(self, name),) * 2
+            if not -inf < low <= high < inf or (name in self.nonnegative and low < 0):
+                wanted = f"{name} >= 0" if name in self.nonnegative else "a finite number"
+                raise InputError(f"problem.{name}={getattr(self, name)}: wanted {wanted}, or [low, high]")
+            if self._range(name) and not 0 < low < high:
+                raise InputError(f"problem.{name}={getattr(self, name)}: of a range [low, high], wanted 0 < low < high")
+
+    def _range(self, name: str) -> tuple[float, float] | None:
+        value = getattr(self, name)
+        if isinstance(value, int | float):
+            return None
+        if len(value) != 2:
+            raise InputError(f"problem.{name}={value}: wanted one number, or [low, high]")
+        return float(value[0]), float(value[1])
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The coefficients that differ from sample to sample."""
+        return tuple(name for name in self.coefficients if self._range(name))
+
+    @property
+    def in_names(self) -> tuple[str, ...]:
+        return self.out_names + self.given + self.varying
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in self.coefficients if name not in self.varying}
+
+    @property
+    def grid(self) -> Grid:
+        time = Axis("time", self.frames + 1, self.horizon - self.start, "uniform", self.start)
+        return Grid((time, *self._lattice(self.n)))
+
+    @property
+    def solved_on(self) -> Grid:
+        """The lattice of inputs and of the solver."""
+        return self._lattice(self.resolution or self.n)
+
+    def _lattice(self, n: int) -> Grid:
+        return Grid.periodic((n,) * self.dimensions, self.length)
+
+    def basis(self, space: Grid, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64) -> Fourier:
+        return Fourier(space, degree=self.degree, device=device, dtype=dtype)
+
+    def sample(self, indices: Sequence[int], seed: int) -> Tensor:
+        fields = self.start_from(self.initial(self.solved_on, indices, seed))
+        return torch.cat([fields, *(self._draw(name, fields, indices, seed) for name in self.varying)], dim=1)
+
+    def start_from(self, fields: Tensor) -> Tensor:
+        """The initial state (and other given fields) of samples of `initial`; here: the samples themselves."""
+        return fields
+
+    def _draw(self, name: str, fields: Tensor, indices: Sequence[int], seed: int) -> Tensor:
+        """A channel of one value per sample."""
+        low, high = self._range(name) or (1.0, 1.0)
+        uniform = [np.random.default_rng([seed, i, crc32(name.encode())]).uniform(log(low), log(high)) for i in indices]
+        values = torch.tensor(uniform, dtype=fields.dtype).exp()
+        return values.view(-1, 1, *(1,) * self.dimensions).expand(-1, 1, *fields.shape[2:])
+
+    def coefficient(self, name: str, a: Tensor) -> float | Tensor:
+        """Its value, or one per sample of `a`, (B, 1, *ones)."""
+        if name not in self.varying:
+            return getattr(self, name)
+        channel = a[:, self.in_names.index(name) - len(self.in_names)]  # from the end: a history may come before
+        return channel.flatten(1).mean(1).view(-1, 1, *(1,) * self.dimensions)
+
+    @abstractmethod
+    def linear(self, basis: Fourier, a: Tensor) -> Tensor:
+        """The symbol of L, broadcastable to coefficients (B, C, *spectrum)."""
+
+    @abstractmethod
+    def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
+        """N as a map of coefficients (..., B, C, *spectrum) to new ones; whatever is constant is computed once."""
+
+    def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
+        """Integrate inputs a (n, C_in, *lattice) in float64 on their own lattice; snapshots on `grid`.
+
+        Raises Diverged, naming the sample and the time, if a solution stops being finite.
+        """
+        fields, errors, first = [], [], 0
+        for chunk in a.double().split(self.chunk(a)):
+            basis, start = self._start(chunk)
+
+            def advanced(fraction: float, first: int = first, size: int = len(chunk)) -> None:
+                if progress:
+                    progress((first + fraction * size) / len(a))
+
+            try:
+                u, error = self.solver.solve(
+                    *start,
+                    observe=lambda c, basis=basis: basis.to_values(c, self.grid.space),
+                    distance=self._distance,
+                    progress=advanced,
+                )
+            except Diverged as failure:
+                raise Diverged(first + failure.sample, failure.reason) from None
+            fields.append(u)
+            errors.append(error)
+            first += len(chunk)
+        u, error = torch.cat(fields), torch.cat(errors)
+        residual = Sobolev(self.grid, -1)(self.residual(a.double(), u, self.grid)).amax(1)
+        return Solution(u, residual, error <= self.solver.tolerance, error)
+
+    def cost(self, a: Tensor) -> float:
+        chunk = a[: self.chunk(a)].double()
+        return self.solver.seconds(*self._start(chunk)[1]) * len(a) / len(chunk)
+
+    def chunk(self, a: Tensor) -> int:
+        """Samples that are stepped at once."""
+        nodes = prod(self.basis(self.grid.space.resized(a.shape[-self.dimensions :])).shape)
+        return max(1, CHUNK_BYTES[a.device.type] // (8 * len(self.out_names) * nodes))
+
+    def _start(self, a: Tensor) -> tuple[Fourier, tuple[Tensor, Nonlinearity, Tensor, Tensor]]:
+        """The basis of a's lattice, and what the stepper integrates: L, N, the initial state, the instants."""
+        basis = self.basis(self.grid.space.resized(a.shape[-self.dimensions :]), a.device)
+        tendency = self.nonlinear(basis, a)
+        times = self.grid[0].points()
+        if self.start > 0:
+            times = torch.cat([torch.zeros(1, dtype=times.dtype), times])
+        initial = basis.to_modes(a[:, : len(self.out_names)])
+        return basis, (self.linear(basis, a), lambda c, t: tendency(c), initial, times)
+
+    def _distance(self, u: Tensor, v: Tensor) -> Tensor:
+        """Relative L2 distance over the trajectory, of the worst channel; u (B, C, T, *space)."""
+        norm = Lp(self.grid)
+        return (norm(u - v) / norm(u).clamp_min(torch.finfo(u.dtype).tiny)).amax(1)
+
+    def tendencies(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor]:
+        """(L u, N(u)) of snapshots u (B, C, T, *space), each of u's shape; spectral, products free of aliasing."""
+        basis = self.basis(space, u.device, u.dtype)
+        c = basis.to_modes(u.movedim(2, 0))
+        parts = self.linear(basis, a) * c, self.nonlinear(basis, a)(c)
+        linear, nonlinear = (basis.to_values(part).movedim(0, 2) for part in parts)
+        return linear, nonlinear
+
+    def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
+        """r = u_t - L u - N(u): u_t by sixth-order differences of the snapshots, the rest spectral with
+        products free of aliasing. Its floor on exact snapshots is therefore O(dt^6), dt their distance (of lower
+        order below seven snapshots). Nyquist modes, which the basis does not hold, should be zero: what there is
+        of them counts as if it decayed within one snapshot distance."""
+        if grid.time is None or grid.time.n < 2:
+            raise InputError(f"{self.name}: a residual needs at least two snapshots on a time axis; got {grid}")
+        points = grid[0].points()
+        u_t = torch.einsum("st,bct...->bcs...", differentiation_matrix(points).to(u), u)
+        linear, nonlinear = self.tendencies(a, u, grid.space)
+        basis = self.basis(grid.space, u.device, u.dtype)
+        unresolved = u - basis.to_values(basis.to_modes(u))
+        return u_t - linear - nonlinear + unresolved / float(points[1] - points[0])
