@@ -67,12 +67,12 @@ class Evolution(Problem):
                 "wanted 0 <= start < horizon and length > 0"
             )
         for name in self.coefficients:
-            low, high = self._range(name) or (getattr(self, name),) * 2
-            if not -inf < low <= high < inf or (name in self.nonnegative and low < 0):
+            value, bounds = getattr(self, name), self._range(name)
+            if bounds and not 0 < bounds[0] < bounds[1] < inf:
+                raise InputError(f"problem.{name}={value}: of a range [low, high], wanted 0 < low < high")
+            if not bounds and not (-inf < value < inf and (value >= 0 or name not in self.nonnegative)):
                 wanted = f"{name} >= 0" if name in self.nonnegative else "a finite number"
-                raise InputError(f"problem.{name}={getattr(self, name)}: wanted {wanted}, or [low, high]")
-            if self._range(name) and not 0 < low < high:
-                raise InputError(f"problem.{name}={getattr(self, name)}: of a range [low, high], wanted 0 < low < high")
+                raise InputError(f"problem.{name}={value}: wanted {wanted}, or [low, high]")
 
     def _range(self, name: str) -> tuple[float, float] | None:
         value = getattr(self, name)
@@ -163,7 +163,7 @@ class Evolution(Problem):
                 )
             except Diverged as failure:
                 raise Diverged(first + failure.sample, failure.reason) from None
-            fields.append(u)
+            fields.append(u[:, :, -self.grid[0].n :])  # without the initial state of a late start
             errors.append(error)
             first += len(chunk)
         u, error = torch.cat(fields), torch.cat(errors)
@@ -190,8 +190,9 @@ class Evolution(Problem):
         return basis, (self.linear(basis, a), lambda c, t: tendency(c), initial, times)
 
     def _distance(self, u: Tensor, v: Tensor) -> Tensor:
-        """Relative L2 distance over the trajectory, of the worst channel; u (B, C, T, *space)."""
+        """Relative L2 distance over the stored trajectory, of the worst channel; u (B, C, T, *space)."""
         norm = Lp(self.grid)
+        u, v = u[:, :, -self.grid[0].n :], v[:, :, -self.grid[0].n :]
         return (norm(u - v) / norm(u).clamp_min(torch.finfo(u.dtype).tiny)).amax(1)
 
     def tendencies(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor]:

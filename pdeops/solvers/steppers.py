@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import ceil
+from math import ceil, isfinite
 from typing import Literal
 
 import torch
@@ -18,7 +18,8 @@ from pdeops.solvers.schemes import SCHEMES, Nonlinearity
 
 CHECK_EVERY = 4  # pairs of steps between two local error estimates of dt=auto
 LOOK_EVERY = 64  # pairs of steps between two looks for values that are not finite
-ATTEMPTS = 4  # runs of dt=auto, each with a smaller local tolerance
+OPTIMISM = 50  # dt=auto starts with a local tolerance so much larger: dissipation forgets most local errors ...
+ATTEMPTS = 10  # ... and runs again with a smaller one where it does not
 SMALLEST = 2.0**-24  # of the distance of two snapshots: no step goes below
 
 
@@ -76,7 +77,7 @@ class Stepper:
         Raises Diverged if a solution stops being finite.
         """
         instants = times.tolist()
-        local = 0.5 * self.tolerance
+        local = OPTIMISM * self.tolerance
         for _ in range(ATTEMPTS if self.dt == "auto" else 1):
             frames = [(observe(u), observe(u))]
             for t, fine, rough in self._march(linear, nonlinear, u, instants, local):
@@ -89,7 +90,7 @@ class Stepper:
             worst = float(error.max())
             if worst <= self.tolerance:
                 break
-            local *= max(0.3 * self.tolerance / worst, 1e-4) if worst == worst else 0.01
+            local *= max(0.3 * self.tolerance / worst, 0.1) if isfinite(worst) else 0.1
         return trajectory, error
 
     def seconds(
@@ -98,14 +99,14 @@ class Stepper:
         """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
         instants = times.tolist()
         start, t = time.perf_counter(), instants[0]
-        for t, fine, _ in self._march(linear, nonlinear, u, instants, 0.5 * self.tolerance):
+        for t, fine, _ in self._march(linear, nonlinear, u, instants, OPTIMISM * self.tolerance):
             if u.is_cuda:
                 torch.cuda.synchronize(fine.device)
             if time.perf_counter() - start > limit:
                 break
         return (time.perf_counter() - start) * (instants[-1] - instants[0]) / (t - instants[0])
 
-    def steps(self, span: float) -> int:
+    def pairs(self, span: float) -> int:
         """Pairs of steps over a time span at a fixed dt."""
         assert self.dt != "auto"
         return max(1, ceil(ceil(span / self.dt - 1e-9) / 2))
@@ -120,39 +121,39 @@ class Stepper:
         def step(dt: float):
             return scheme.prepare(linear, dt, u.dtype)
 
-        rough, scale, taken, per_time = u, _norms(u), 0, local / (instants[-1] - instants[0])
-        pair = instants[1] - instants[0]
+        rough, largest, taken, per_time = u, _norms(u), 0, local / (instants[-1] - instants[0])
+        pair, roundoff = instants[1] - instants[0], 32 * torch.finfo(largest.dtype).eps
         for start, end in pairwise(instants):
             span, unchecked, easy = end - start, CHECK_EVERY, False
             # pairs of steps in this span: of dt=auto a power of two, so that doubled steps still end at its end
-            count, done = 2 ** max(0, ceil(ceil(span / pair - 1e-9) - 1).bit_length()) if adaptive else self.steps(span), 0
+            count, done = 2 ** max(0, ceil(ceil(span / pair - 1e-9) - 1).bit_length()) if adaptive else self.pairs(span), 0
             while done < count:
                 pair = span / count
                 t = start + done * pair
                 fine = step(pair / 2)(step(pair / 2)(u, t, nonlinear), t + pair / 2, nonlinear)
                 if adaptive and unchecked >= CHECK_EVERY:
-                    scale = torch.maximum(scale, _norms(fine))
-                    gap = _norms(fine - step(pair)(u, t, nonlinear)) / scale.clamp_min(torch.finfo(scale.dtype).tiny)
-                    rate = float(gap.max()) / pair
-                    if not rate <= per_time:
+                    size = torch.maximum(largest, _norms(fine))
+                    gap = _norms(fine - step(pair)(u, t, nonlinear)) / size.clamp_min(torch.finfo(size.dtype).tiny)
+                    worst = float(gap.max())
+                    rate = worst / pair
+                    if not (rate <= per_time or worst <= roundoff):
                         if pair < SMALLEST * span:
-                            raise self._diverged(fine if not _finite(fine).all() else gap / gap, t, taken)
+                            raise self._diverged(gap.nan_to_num(nan=torch.inf).amax(1).argmax(), t, taken)
                         count, done = 2 * count, 2 * done
                         continue
-                    unchecked, easy = 0, rate * 2 ** (scheme.order + 1) < per_time
+                    largest, unchecked, easy = size, 0, rate * 2 ** (scheme.order + 1) < per_time
                 u, rough = fine, step(pair)(rough, t, nonlinear)
                 done, taken, unchecked = done + 1, taken + 1, unchecked + 1
                 if easy and done % 2 == 0 and count % 2 == 0:
                     count, done, unchecked, easy = count // 2, done // 2, CHECK_EVERY, False
                 if (done == count or taken % LOOK_EVERY == 0) and not _finite(u).all():
-                    raise self._diverged(u, t + pair, taken)
+                    raise self._diverged((~_finite(u)).nonzero()[0], t + pair, taken)
                 yield (end if done == count else start + done * span / count), u, rough
 
-    def _diverged(self, u: Tensor, t: float, pairs: int) -> Diverged:
-        sample = int((~_finite(u)).nonzero()[0])
+    def _diverged(self, sample: Tensor, t: float, pairs: int) -> Diverged:
         remedy = "Lower problem.solver.dt, or raise problem.n." if self.dt != "auto" else "Raise problem.n."
         return Diverged(
-            sample,
+            int(sample),
             f"the solution is no longer finite at time {t:g}, step {2 * pairs} "
             f"(scheme {self.scheme}, dt {self.dt}). {remedy}",
         )
@@ -160,7 +161,7 @@ class Stepper:
 
 def _norms(u: Tensor) -> Tensor:
     """(B, C)"""
-    return torch.linalg.vector_norm(u.flatten(2), dim=2)
+    return torch.linalg.vector_norm(u.reshape(*u.shape[:2], -1), dim=2)
 
 
 def _finite(u: Tensor) -> Tensor:

@@ -61,12 +61,40 @@ def test_products_are_exact_projections(n):
     huge = tuple(4 * k for k in n)
     exact = resample(u, huge) * resample(v, huge)
     c = torch.fft.rfftn(exact, norm="forward")
-    product = basis.from_fine(basis.to_fine(basis.to_modes(u)) * basis.to_fine(basis.to_modes(v)))
+    product = basis.to_modes(basis.to_fine(basis.to_modes(u)) * basis.to_fine(basis.to_modes(v)))
     top = [(k - 1) // 2 for k in n]
+    assert product.shape == (2 * top[0] + 1, top[1] + 1)
     for kx in range(-top[0], top[0] + 1):
         torch.testing.assert_close(product[kx, : top[1] + 1], c[kx, : top[1] + 1])
     aliased = basis.to_modes(u * v)
     assert (aliased - product).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("n", [16, 15])
+def test_products_of_three_need_and_get_twice_the_nodes(n):
+    basis = Fourier(Grid.periodic((n,)), degree=3)
+    u = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    c = basis.to_modes(u)
+    exact = torch.fft.rfft(basis.to_values(c, Grid.periodic((8 * n,))) ** 3, norm="forward")[: len(c)]
+    torch.testing.assert_close(basis.to_modes(basis.to_fine(c) ** 3), exact)
+    quadratic = Fourier(Grid.periodic((n,)))
+    assert (quadratic.to_modes(quadratic.to_fine(c) ** 3) - exact).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (32, 33), (5, 64)])
+def test_modes_come_from_any_lattice_and_go_to_any(shape):
+    """What both hold is kept, the rest is zero."""
+    grid, other = Grid.periodic((16, 15)), Grid.periodic(shape)
+    basis = Fourier(grid)
+
+    def f(x, y):
+        return 1 + torch.sin(2 * pi * (2 * x - 3 * y)) + torch.cos(2 * pi * (x + y))
+
+    torch.testing.assert_close(basis.to_modes(wave(other, f)), basis.to_modes(wave(grid, f)))
+    torch.testing.assert_close(basis.to_values(basis.to_modes(wave(grid, f)), other), wave(other, f))
+    high = wave(grid, lambda x, y: torch.cos(2 * pi * 7 * x) + torch.cos(2 * pi * 7 * y) + 0 * x)
+    smooth = basis.to_values(basis.to_modes(high), Grid.periodic((9, 9)))
+    assert smooth.abs().max() < 1e-14  # left out, not aliased
 
 
 def test_the_basis_drops_exactly_the_nyquist_modes():

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.problems import elliptic
 from pdeops.problems.elliptic import Elliptic
 
 
@@ -58,3 +59,24 @@ def test_the_residual_is_differentiable_and_bound_to_its_grid():
     assert u.grad.abs().min() > 0
     with pytest.raises(InputError, match="residual is formed on"):
         problem.residual(problem.sample([0], 0), u, problem.grid.resized((9,)))
+
+
+class Scaled(Elliptic):
+    name, in_names, out_names, parameters = "s", ("a",), ("u",), {}
+    grid = Grid((Axis("x", 4, nodes="cell"),))
+
+    def sample(self, indices, seed):
+        return torch.full((len(indices), 1, 4), 100.0, dtype=torch.float64)
+
+    def system(self, a):
+        return sparse.eye_array(4, format="csr") * 2, a[0].numpy()
+
+
+def test_residual_sign_and_relative_size(monkeypatch):
+    p = Scaled()
+    a = p.sample([0], 0)
+    torch.testing.assert_close(p.residual(a, torch.zeros_like(a), p.grid), a)  # b - A 0 = b
+    monkeypatch.setattr(elliptic, "spsolve", lambda m, b: b / 2 * 1.01)
+    s = p.solve(a)
+    assert float(s.residual) == pytest.approx(0.01)
+    assert not s.converged.any()

@@ -1,114 +1,124 @@
-"""Orders of the schemes, and the bookkeeping of steps."""
+"""Snapshots, the choice of steps, the error estimate, and what stops an integration."""
+
+import time
+from math import cos, exp, sin
 
 import pytest
 import torch
 
 from pdeops.errors import InputError
-from pdeops.solvers.steppers import SCHEMES, Stepper
+from pdeops.solvers.steppers import Diverged, Stepper
 
 
-def final(scheme, dt, linear, nonlinear, u0, t, coarsen=1):
-    frames = {}
-    times = torch.tensor([0.0, t], dtype=torch.float64)
-    Stepper(scheme, dt).integrate(linear, nonlinear, u0, times, coarsen=coarsen, record=frames.__setitem__)
-    return frames[1]
-
-
-def order(scheme, linear, nonlinear, u0, exact, dt):
-    errors = [(final(scheme, h, linear, nonlinear, u0, 1.0) - exact).abs().max() for h in (dt, dt / 2)]
-    return float(torch.log2(errors[0] / errors[1]))
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_explicit_order(scheme):
-    """u' = u^2, u(0) = 1/2: u(1) = 1."""
-    zero, half, one = (torch.tensor([v], dtype=torch.float64) for v in (0.0, 0.5, 1.0))
-    measured = order(scheme, zero, lambda u: u * u, half, one, 0.05)
-    assert measured == pytest.approx(SCHEMES[scheme].order[0], abs=0.15)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_implicit_order(scheme):
-    """u' = -2 u."""
-    rate, one = torch.tensor([-2.0], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    assert order(scheme, rate, torch.zeros_like, one, rate.exp(), 0.05) == pytest.approx(
-        SCHEMES[scheme].order[1], abs=0.1
+def run(stepper, linear, nonlinear, u, times, progress=None):
+    """(snapshots (B, C, T), errors) of a system without space."""
+    return stepper.solve(
+        linear,
+        nonlinear,
+        u,
+        torch.tensor(times, dtype=torch.float64),
+        observe=lambda u: u,
+        distance=lambda u, v: ((u - v).norm(dim=2) / u.norm(dim=2)).amax(1),
+        progress=progress,
     )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_order_of_both_parts_together(scheme):
-    """The logistic equation u' = u - u^2, u(0) = 1/10, split into its linear and quadratic part."""
-    rate = torch.ones(1, dtype=torch.float64)
-    exact = 1 / (1 + 9 * torch.exp(-rate))
-    assert order(scheme, rate, lambda u: -u * u, rate / 10, exact, 0.1) == pytest.approx(2, abs=0.15)
+def state(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
 
 
-def test_stiff_decay_is_stable_far_beyond_the_explicit_limit():
-    rate, one = torch.tensor([-1e6], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    assert final("cn_rk4", 0.1, rate, torch.zeros_like, one, 1.0).abs() <= 1
+ZERO = torch.zeros(1, dtype=torch.float64)
 
 
-def test_every_snapshot_is_met_and_halving_doubles_the_steps():
-    stepper = Stepper(dt=0.3)
-    assert stepper.steps(1.0) == 2 * stepper.steps(1.0, coarsen=2) == 4
-    assert Stepper(dt=0.25).steps(1.0) == 4
-    frames = {}
-    times = torch.tensor([0.0, 0.7, 1.0, 2.5], dtype=torch.float64)
-    rate = torch.tensor([0.5], dtype=torch.float64)
-    Stepper(dt=1e-3).integrate(rate, torch.zeros_like, torch.ones_like(rate), times, record=frames.__setitem__)
-    for i, t in enumerate(times):
-        assert float(frames[i]) == pytest.approx(float(torch.exp(0.5 * t)), rel=1e-6)
+@pytest.mark.parametrize("dt", [1e-2, "auto"])
+def test_every_snapshot_is_met(dt):
+    times = [0.0, 0.7, 1.0, 2.5, 2.6]
+    u, error = run(Stepper(dt=dt, tolerance=1e-8), ZERO, lambda u, t: -u * u, state([0.5], [1.0]), times)
+    exact = torch.stack([1 / (1 / state([0.5], [1.0]) + t) for t in times], dim=2)
+    torch.testing.assert_close(u, exact, rtol=1e-7, atol=0)
+    assert (error <= 1e-8).all()
+
+
+def test_equal_steps_are_counted_in_pairs_and_ignore_round_off():
+    assert Stepper(dt=0.3).pairs(1.0) == 2
+    assert Stepper(dt=0.25).pairs(1.0) == 2
+    assert Stepper(dt=0.1).pairs(0.1 + 0.2 - 0.1 + 1e-13) == 1
+    assert Stepper(dt=0.1).pairs(0.2 * (1 + 1e-12)) == 1
+
+
+@pytest.mark.parametrize("scheme", ["cn_rk4", "etdrk2", "etdrk4"])
+def test_the_step_halving_error_bounds_the_error(scheme):
+    """By the factor 2^order - 1 in the limit: the error is that of the finer solution."""
+    order = {"cn_rk4": 4, "etdrk2": 2, "etdrk4": 4}[scheme]  # without a linear part
+    u, error = run(Stepper(scheme, dt=0.02, tolerance=1.0), ZERO, lambda u, t: u * u, state([0.5]), [0.0, 1.0])
+    actual = float((u[..., -1] - 1).abs())
+    assert float(error) * 2**0.5 / actual == pytest.approx(2**order - 1, rel=0.5)  # over both snapshots' norm
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-7, 1e-10])
+def test_automatic_steps_meet_the_tolerance_without_waste(tolerance):
+    """u' = -100 (u - cos 10 t): a fast transient, then a slow oscillation."""
+    calls = []
+
+    def forcing(u, t):
+        calls.append(t)
+        return 100 * cos(10 * t) + 0 * u
+
+    u, error = run(Stepper(tolerance=tolerance), ZERO - 100, forcing, state([0.0]), [0.0, 0.5, 1.0])
+    assert float(error) <= tolerance
+    a, b = 1e4 / 10100, 1e3 / 10100  # the particular solution a cos 10 t + b sin 10 t
+    exact = [a * cos(10 * t) + b * sin(10 * t) - a * exp(-100 * t) for t in (0.5, 1)]
+    assert u[0, 0, 1:].tolist() == pytest.approx(exact, abs=tolerance)
+    automatic = len(calls)
+    for pairs in (2**k for k in range(20)):
+        calls.clear()
+        if float(run(Stepper(dt=0.25 / pairs, tolerance=1.0), ZERO - 100, forcing, state([0.0]), [0.0, 0.5, 1.0])[1]) <= tolerance:
+            break
+    assert automatic < 4 * len(calls)  # of the largest power of two that would have done
+
+
+def test_steps_grow_again_after_a_transient():
+    """A quick start must not set the pace of what follows."""
+    seen = []
+    run(Stepper(tolerance=1e-8), ZERO, lambda u, t: seen.append(t) or -500 * u**3, state([1.0]), [0.0, 1.0, 2.0, 3.0])
+    share = [sum(1 for t in seen if lo <= t < lo + 1) for lo in (0, 2)]
+    assert share[1] < share[0] / 4
+
+
+def test_a_tolerance_out_of_reach_is_reported_not_met():
+    """Chaos, or round-off: the error is told, and the caller refuses."""
+    _, error = run(Stepper(tolerance=1e-17), ZERO, lambda u, t: -u * u, state([1.0]), [0.0, 1.0])
+    assert float(error) > 1e-17
+
+
+@pytest.mark.parametrize("dt", [0.05, "auto"])
+def test_blow_up_names_the_sample_the_step_and_the_remedy(dt):
+    with pytest.raises(Diverged, match=r"sample 1: .*no longer finite at time .*step \d+.*aise problem.n") as caught:
+        run(Stepper(dt=dt), ZERO, lambda u, t: u**2, state([0.1], [1.0]), [0.0, 0.5, 8.0])
+    assert caught.value.sample == 1
+
+
+def test_progress_rises_to_one():
+    seen = []
+    run(Stepper(dt=0.1, tolerance=1.0), ZERO, lambda u, t: -u, state([1.0]), [0.0, 1.0, 2.0], seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    assert len(seen) == 10
+
+
+def test_the_estimate_of_seconds_counts_both_solutions():
+    def slow(u, t):
+        time.sleep(0.002)
+        return 0 * u
+
+    times = torch.tensor([0.0, 5.0, 10.0], dtype=torch.float64)
+    estimate = Stepper(dt=0.1).seconds(ZERO, slow, state([1.0]), times, limit=0.2)
+    assert 1.5 * 100 * 4 * 0.002 <= estimate < 4 * 1.5 * 100 * 4 * 0.002
 
 
 def test_mistakes_are_refused():
     with pytest.raises(InputError, match="Did you mean 'cn_rk4'"):
         Stepper("cn_rk5")
-    with pytest.raises(InputError, match="positive"):
-        Stepper(dt=0)
-
-
-def test_carpenter_kennedy_table():
-    s = SCHEMES["cn_rk4"]
-    b = [
-        567301805773 / 1357537059087,
-        2404267990393 / 2016746695238,
-        3550918686646 / 2091501179385,
-        1275806237668 / 842570457699,
-    ]
-    assert s.beta[1:] == pytest.approx([-v for v in b], abs=1e-11)
-    assert s.gamma == pytest.approx(
-        [
-            1432997174477 / 9575080441755,
-            5161836677717 / 13612068292357,
-            1720146321549 / 2090206949498,
-            3134564353537 / 4481467310338,
-            2277821191437 / 14882151754819,
-        ],
-        abs=1e-11,
-    )
-    assert s.alpha[1:5] == pytest.approx(
-        [
-            1432997174477 / 9575080441755,
-            2526269341429 / 6820363962896,
-            2006345519317 / 3224310063776,
-            2802321613138 / 2924317926251,
-        ],
-        abs=1e-11,
-    )
-
-
-def test_steps_ignore_round_off():
-    assert Stepper(dt=0.1).steps(0.1 + 0.2 - 0.1 + 1e-13) == 2
-    assert Stepper(dt=0.1).steps(0.2 * (1 + 1e-12)) == 2
-
-
-def test_estimate_of_seconds_counts_every_step():
-    rate = torch.zeros(1, dtype=torch.float64)
-    import time
-
-    def slow(u):
-        return (time.sleep(0.002), torch.zeros_like(u))[1]
-
-    s = Stepper(dt=0.1).seconds(rate, slow, rate, torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64))
-    assert 20 * 5 * 0.002 <= s < 20 * 5 * 0.01
+    for wrong in ({"dt": 0}, {"dt": "fast"}, {"tolerance": 0.0}):
+        with pytest.raises(InputError, match="auto or positive"):
+            Stepper(**wrong)
