@@ -45,8 +45,8 @@ class DiffusionReaction(Evolution):
         super().__post_init__()
         if self.n < 8 or self.resolution not in (None, self.n):
             raise InputError(
-                f"problem.n={self.n}, problem.resolution={self.resolution}: wanted n >= 8, and no resolution of its own, "
-                "since the source is stored on the n nodes. Raise problem.n."
+                f"problem.n={self.n}, problem.resolution={self.resolution}: wanted n >= 8, and no other "
+                "resolution, since the source is stored on the n nodes. Raise problem.n."
             )
 
     def _lattice(self, n: int) -> Grid:
