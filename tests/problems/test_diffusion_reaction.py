@@ -29,7 +29,9 @@ def test_an_equilibrium_chosen_beforehand():
     s = torch.sin(pi * problem.grid.space[0].points())
     a = torch.stack([s, 0.2 * pi**2 * s - 0.3 * s.square()]).unsqueeze(0)
     u = s.expand(1, 1, *problem.grid.shape)
-    torch.testing.assert_close(problem.solve(a).u, u, rtol=0, atol=1e-10)
+    solution = problem.solve(a)
+    torch.testing.assert_close(solution.u, u, rtol=0, atol=1e-10)
+    assert solution.residual < 1e-8  # its L2 norm
     assert problem.residual(a, u, problem.grid).abs().max() < 1e-8
     wrong = problem.residual(a, 1.1 * u, problem.grid)
     expected = 0.1 * 0.2 * pi**2 * s - 0.3 * 0.21 * s.square()
