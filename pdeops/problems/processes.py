@@ -1,0 +1,94 @@
+"""Distributions of functions on an interval, such as the controls of ordinary differential equations.
+
+Sample i depends on (seed, i) alone, and is the same function on every set of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, inf, pi
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.problems.inputs import Inputs
+
+SMALLEST = 1e-12  # the least eigenvalue of a covariance that is kept, relative to the largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianProcess(Inputs):
+    """A Gaussian process on an interval, of covariance amplitude^2 exp(-d^2 / (2 width^2)), d the distance.
+
+    Its Karhunen-Loeve series up to variances of 1e-12 of the largest, by Nystroem's method on Gauss-Legendre nodes
+    that depend on width / length alone: so a sample is the same function on every axis over the interval.
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), section 4.3.2; the covariance is
+    that of Lu et al., Nature Machine Intelligence 3 (2021), with width 0.2 on [0, 1].
+    Raises InputError on a width that is not positive and, at a call, on anything but one axis that is not periodic.
+    """
+
+    width: float = 0.2
+    amplitude: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < inf:
+            raise InputError(f"a Gaussian process of width={self.width}: wanted a positive, finite correlation length")
+
+    def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
+        axis = _interval(space, type(self).__name__)
+        nodes, factors = _karhunen_loeve(self.width / axis.length)
+        x = (axis.points().numpy() - axis.start) / axis.length
+        modes = _covariance(x, nodes, self.width / axis.length) @ factors
+        # one product per sample: a batch's size would change the last digits
+        fields = [modes @ np.random.default_rng([seed, i]).standard_normal(modes.shape[1]) for i in indices]
+        return self.amplitude * torch.from_numpy(np.stack(fields)).unsqueeze(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSines(Inputs):
+    """u(t) = sum_{j=1..terms} xi_j sin(pi f_j t) / j, xi_j ~ N(0, 1), f_j uniform on [0, frequency].
+
+    Source: Calvello, Kovachki, Levine and Stuart, Continuum attention for neural operators, JMLR 26 (2025), the
+    controlled differential equation (as coded there).
+    """
+
+    terms: int = 10
+    frequency: float = 10.0
+
+    def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
+        t = _interval(space, type(self).__name__).points()
+        fields = []
+        for i in indices:
+            rng = np.random.default_rng([seed, i])
+            xi, f = rng.standard_normal(self.terms), rng.uniform(0, self.frequency, self.terms)
+            waves = (torch.sin(pi * f[j] * t) * (xi[j] / (j + 1)) for j in range(self.terms))
+            fields.append(sum(waves, start=torch.zeros_like(t)))
+        return torch.stack(fields).unsqueeze(1)
+
+
+def _interval(space: Grid, who: str) -> Axis:
+    if space.ndim != 1 or space[0].periodic:
+        raise InputError(f"a {who} lives on one axis that is not periodic; got {space}. On a torus, take Matern.")
+    return space[0]
+
+
+def _covariance(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
+    return np.exp(-0.5 * ((x[:, None] - y[None, :]) / width) ** 2)
+
+
+@lru_cache(maxsize=8)
+def _karhunen_loeve(width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes y (q,) on [0, 1] and factors (q, m): the columns of k(x, y) @ factors are sqrt(lambda_j) e_j(x), from the
+    largest eigenvalue down, each positive at the last node."""
+    y, weights = np.polynomial.legendre.leggauss(32 + ceil(8 / width))
+    y, roots = (1 + y) / 2, np.sqrt(weights / 2)
+    values, vectors = eigh(roots[:, None] * _covariance(y, y, width) * roots)
+    kept = np.flatnonzero(values > SMALLEST * values[-1])[::-1]
+    vectors = vectors[:, kept] * np.sign(vectors[-1, kept])  # a library's choice of signs is not ours
+    return y, roots[:, None] * vectors / np.sqrt(values[kept])
