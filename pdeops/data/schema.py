@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from pdeops.config import to_config
+from pdeops.data.virtual import readable
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.grid import Grid
@@ -91,8 +92,15 @@ def split_codes(sizes: Sequence[int]) -> np.ndarray:
     return np.repeat(np.arange(3, dtype=np.int8), sizes)
 
 
-def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapping[str, Any]) -> None:
-    """Write everything but the values into an empty file."""
+def create(
+    f: h5py.File,
+    spec: Spec,
+    n: int,
+    split: np.ndarray,
+    provenance: Mapping[str, Any],
+    layouts: Mapping[str, h5py.VirtualLayout] | None = None,
+) -> None:
+    """Write everything but the values into an empty file; layouts: of fields whose values lie in other files."""
     space = spec.grid.space
     f.attrs["dataset_name"] = spec.name
     f.attrs["grid_type"] = "cartesian"
@@ -128,11 +136,14 @@ def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapp
         group = f.create_group(f"t{rank}_fields")
         group.attrs["field_names"] = _texts([x.name for x in spec.fields] if rank == 0 else [])
     for x in spec.fields:
-        shape = spec.shape(x, n)
-        leading = len(shape) - space.ndim
-        data = f["t0_fields"].create_dataset(
-            x.name, shape, dtype="f4", chunks=(1,) * leading + space.shape if leading else None
-        )
+        if layouts is not None:
+            # what cannot be read is NaN, which training and checking refuse, never a plausible zero
+            data = f["t0_fields"].create_virtual_dataset(x.name, layouts[x.name], fillvalue=np.nan)
+        else:
+            shape = spec.shape(x, n)
+            leading = len(shape) - space.ndim
+            chunks = (1,) * leading + space.shape if leading else None
+            data = f["t0_fields"].create_dataset(x.name, shape, dtype="f4", chunks=chunks)
         data.attrs["sample_varying"] = x.sample_varying
         data.attrs["time_varying"] = x.time_varying and spec.grid.time is not None
         data.attrs["dim_varying"] = np.ones(space.ndim, dtype=bool)
@@ -154,7 +165,7 @@ def write_stats(f: h5py.File, spec: Spec) -> None:
     """
     train = f["pdeops/split"][:] == 0
     for x in spec.fields:
-        statistics = field_stats(f[f"t0_fields/{x.name}"], x, train)
+        statistics = field_stats(readable(f[f"t0_fields/{x.name}"]), x, train)
         group = f.require_group(f"pdeops/stats/{x.name}")
         for key, value in statistics.items():
             group[key] = value
