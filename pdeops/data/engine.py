@@ -78,8 +78,9 @@ class Processes(Engine):
 
     def run(self, solve: Solve, shards: Sequence[range], progress: Progress) -> Shards:
         try:
-            # the limit goes into the environment of the workers, before they import torch
-            with joblib.parallel_config("loky", n_jobs=self.width(), inner_max_num_threads=self.threads):
+            idle = {"idle_worker_timeout": 30}  # seconds until they end, should this process be killed
+            # threads go into the environment of the workers, before they import torch
+            with joblib.parallel_config("loky", n_jobs=self.width(), inner_max_num_threads=self.threads, **idle):
                 yield from _joblib(functools.partial(_call, self.threads, solve), shards)
         except BrokenProcessPool as error:
             raise InputError(
@@ -130,11 +131,11 @@ class Dask(Engine):
     @contextmanager
     def _client(self) -> Iterator[Any]:
         distributed = _package("distributed", "dask")
+        logging.getLogger("distributed").setLevel(logging.WARNING)  # it announces every connection
         if self.address is None:
             own = {"n_workers": self.width(), "threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
-            # closing it mid way, after an error, is not worth its complaints
             with (
-                distributed.LocalCluster(**own, silence_logs=logging.CRITICAL) as cluster,
+                distributed.LocalCluster(**own) as cluster,
                 distributed.Client(cluster, set_as_default=False) as client,
             ):
                 yield client
