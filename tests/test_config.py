@@ -52,6 +52,25 @@ def test_every_class_has_its_configuration(group, folder):
     assert set(classes(folder)) - abstract == named
 
 
+def test_engines_and_generated_data_show_all_their_keys():
+    import inspect
+
+    from pdeops.data import engine
+    from pdeops.data.module import Generated
+
+    named = {OmegaConf.load(p)["_target_"].rpartition(".")[2] for p in (CONF / "engine").glob("*.yaml")}
+    assert named == {c.__name__ for c in engine.Engine.__subclasses__() if c.__module__ == engine.__name__}
+    nodes = [
+        OmegaConf.to_container(OmegaConf.load(p)) for group in ("engine", "data") for p in (CONF / group).glob("*")
+    ]
+    for node in nodes:
+        module, _, name = node.pop("_target_").rpartition(".")
+        if module == engine.__name__ or name == "Generated":
+            cls = getattr(engine, name, Generated)
+            assert set(node) - {"defaults"} == set(inspect.signature(cls).parameters) - {"problem"}
+            assert node.get("engine", "${engine}") == "${engine}"
+
+
 def test_defaults_are_those_of_the_code():
     """A value in a model's configuration is the constructor's default: one truth, written for the reader."""
     import inspect

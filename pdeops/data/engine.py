@@ -156,15 +156,16 @@ class Slurm(Engine):
     """A Slurm job array (submitit), one element per shard, or several shards each where arrays are too short.
 
     jobs: elements that run at once; partition: None is the cluster's default; time: minutes of an element;
-    threads: its cores, and torch's threads on them; memory: its GB; gpus: its number of them; folder: of logs,
-    on a file system that every node sees; cluster: "local" runs `jobs` processes of this machine instead.
+    threads: its cores, and torch's threads on them; memory: its GB (None: the cluster's default); gpus: how many
+    it has; folder: of logs, on a file system that every node sees; cluster: "local" runs the array as processes
+    of this machine. What else sbatch takes it reads from its environment variables.
     """
 
     jobs: int = 16
     partition: str | None = None
     time: int = 60
     threads: int = 1
-    memory: int = 4
+    memory: int | None = None
     gpus: int = 0
     folder: str = "runs/slurm"
     cluster: Literal["slurm", "local"] = "slurm"
@@ -177,19 +178,22 @@ class Slurm(Engine):
         return self.jobs
 
     def run(self, solve: Solve, shards: Sequence[range], progress: Progress) -> Shards:
-        executor = self._executor()
+        submitit = _package("submitit", "slurm")
         # processes of this machine all start at once, so there are only `jobs` of them
         count = math.ceil(len(shards) / (self.jobs if self.cluster == "local" else ARRAY))
         groups = [shards[i : i + count] for i in range(0, len(shards), count)]
-        array = executor.map_array(functools.partial(_call_each, self.threads, solve), groups)
-        poll = 0.2 if self.cluster == "local" else 5.0  # seconds
+        executor = self._executor(submitit)
         try:
-            for job in _package("submitit.helpers", "slurm").as_completed(array, poll_frequency=poll):
+            array = executor.map_array(functools.partial(_call_each, self.threads, solve), groups)
+        except RuntimeError as error:
+            raise InputError(f"engine=slurm: sbatch refused the job array: {first_line(error)}") from error
+        seconds = 0.2 if self.cluster == "local" else 5.0
+        try:
+            for job in submitit.helpers.as_completed(array, poll_frequency=seconds):
                 if job.exception() is not None:
                     raise InputError(
                         f"engine=slurm: job {job.job_id} did not finish; its log is {job.paths.stderr}. {RESUME} "
-                        f"Where it ran out of time or memory, raise engine.time={self.time} (minutes) or "
-                        f"engine.memory={self.memory} (GB), or lower data.shard."
+                        "If it ran out of time or memory, raise engine.time or engine.memory, or lower data.shard."
                     )
                 for outcome in job.result():
                     if isinstance(outcome, InputError):
@@ -200,23 +204,23 @@ class Slurm(Engine):
                 if not job.done():
                     job.cancel(check=False)
 
-    def _executor(self) -> Any:
-        submitit = _package("submitit", "slurm")
+    def _executor(self, submitit: Any) -> Any:
         if self.cluster == "slurm" and not shutil.which("sbatch"):
             raise InputError(
                 "engine=slurm: there is no Slurm on this machine (no command sbatch). Run this on a cluster's login "
                 "node, or use engine=processes."
             )
         executor = submitit.AutoExecutor(self.folder, cluster=self.cluster)
-        executor.update_parameters(
-            name="pdeops",
-            timeout_min=self.time,
-            cpus_per_task=self.threads,
-            mem_gb=self.memory,
-            gpus_per_node=self.gpus,
-            slurm_array_parallelism=self.jobs,
-            **({"slurm_partition": self.partition} if self.partition else {}),
-        )
+        wishes = {
+            "name": "pdeops",
+            "timeout_min": self.time,
+            "cpus_per_task": self.threads,
+            "slurm_array_parallelism": self.jobs,
+            "slurm_partition": self.partition,
+            "mem_gb": self.memory,
+            "gpus_per_node": self.gpus or None,
+        }
+        executor.update_parameters(**{name: value for name, value in wishes.items() if value is not None})
         return executor
 
 

@@ -39,9 +39,11 @@ class _Reopened:
 
     def __init__(self, data: h5py.Dataset) -> None:
         self._file, self._name, self._reads = data.file, data.name, 0
+        self._data: Any = None
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if self._reads % AT_ONCE == 0:
+            self._data = None  # closed before it is opened: two handles of one dataset share its sources
             self._data = self._file[self._name]
         self._reads += 1
         try:
