@@ -160,21 +160,22 @@ def _assemble(problem: Problem, path: Path, recipe: dict[str, Any], provenance: 
     """Make the file of its shards; virtual: with fields that refer to them."""
     spec, n, parts = spec_of(problem), recipe["n"], parts_of(path)
     layouts = {x.name: _layout(problem, spec, x, parts, recipe) for x in spec.fields} if virtual else None
-    with atomically(path) as temporary, h5py.File(temporary, "w") as f:
-        create(f, spec, n, split_codes(recipe["split"]), provenance, layouts)
-        ours = f["pdeops"]
-        ours["seed"] = np.full(n, recipe["seed"], dtype=np.int64)
-        for name in ("residual", "error"):
-            ours.create_dataset(name, (n,), dtype="f8")
-        for shard in shards_of(recipe):
-            rows = slice(shard.start, shard.stop)
-            with h5py.File(shard_path(parts, shard[0]), "r") as part:
-                for x in () if virtual else spec.fields:
-                    key, names = _in_shard(problem, x)
-                    f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)]
-                for name in ("residual", "error"):
-                    ours[name][rows] = part[name][:]
-        write_stats(f, spec)
+    with atomically(path) as temporary:
+        with h5py.File(temporary, "w") as f:
+            create(f, spec, n, split_codes(recipe["split"]), provenance, layouts)
+            ours = f["pdeops"]
+            ours["seed"] = np.full(n, recipe["seed"], dtype=np.int64)
+            for name in ("residual", "error"):
+                ours.create_dataset(name, (n,), dtype="f8")
+            for shard in shards_of(recipe):
+                rows = slice(shard.start, shard.stop)
+                with h5py.File(shard_path(parts, shard[0]), "r") as part:
+                    for x in () if virtual else spec.fields:
+                        key, names = _in_shard(problem, x)
+                        f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)]
+                    for name in ("residual", "error"):
+                        ours[name][rows] = part[name][:]
+        write_stats(temporary, spec)
 
 
 def _layout(problem: Problem, spec: Spec, x: Field, parts: Path, recipe: dict[str, Any]) -> h5py.VirtualLayout:

@@ -158,17 +158,19 @@ def create(
     ours["split"] = split
 
 
-def write_stats(f: h5py.File, spec: Spec) -> None:
+def write_stats(path: Path, spec: Spec) -> None:
     """Mean and deviation of every field, and of its change between frames, over the training split.
 
     Raises InputError, naming the field and the sample, if any value of the file is not finite.
     """
-    train = f["pdeops/split"][:] == 0
-    for x in spec.fields:
-        statistics = field_stats(readable(f[f"t0_fields/{x.name}"]), x, train)
-        group = f.require_group(f"pdeops/stats/{x.name}")
-        for key, value in statistics.items():
-            group[key] = value
+    with h5py.File(path, "r") as f:  # a virtual file's shards are opened in the same mode
+        train = f["pdeops/split"][:] == 0
+        stats = {x.name: field_stats(readable(f[f"t0_fields/{x.name}"]), x, train) for x in spec.fields}
+    with h5py.File(path, "r+") as f:
+        for name, statistics in stats.items():
+            group = f.require_group(f"pdeops/stats/{name}")
+            for key, value in statistics.items():
+                group[key] = value
 
 
 def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, float]:
@@ -263,9 +265,10 @@ def write_arrays(
         raise InputError(
             f"{len(marks)} split codes {sorted(set(marks.tolist()))} for {n} samples; wanted 0, 1 or 2 each, some 0"
         )
-    with atomically(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as f:
-        create(f, spec, n, marks, provenance or {})
-        for key, array in arrays.items():
-            f[f"t0_fields/{key}"][...] = array
-        write_stats(f, spec)
+    with atomically(path, overwrite=overwrite) as temporary:
+        with h5py.File(temporary, "w") as f:
+            create(f, spec, n, marks, provenance or {})
+            for key, array in arrays.items():
+                f[f"t0_fields/{key}"][...] = array
+        write_stats(temporary, spec)
     return path

@@ -43,8 +43,10 @@ def until_shards(folder, process, count=2):
 
 
 def workers(process):
-    """The processes that solve: the children of `process` that use most time."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    """The processes that solve for `process`."""
+    listing = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split(None, 2) for line in listing.splitlines()]
     return [int(pid) for pid, ppid, args in rows if int(ppid) == process.pid and "LokyProcess" in args]
 
@@ -100,7 +102,7 @@ def test_an_interrupt_stops_the_workers(tmp_path, whole, everyone):
     solving = workers(process)
     (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
     status, out = finish(process)
-    assert (status, "Traceback" in out) == (130, False)
+    assert (status, "Traceback" in out) == (130, False), out
     assert out.rstrip().endswith("pdeops: interrupted")
     assert len(solving) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in solving)
