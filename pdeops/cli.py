@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     check = data.add_parser("check", help="check a file's layout and values")
     check.add_argument("file")
     check.set_defaults(run=_check)
+    pack = data.add_parser("pack", help="make a virtual file and its shards one file")
+    pack.add_argument("file")
+    pack.add_argument("-o", "--out", metavar="FILE.h5", help="a new file; the virtual one and its shards then stay")
+    pack.set_defaults(run=_pack)
     return parser
 
 
@@ -63,3 +67,9 @@ def _check(options: argparse.Namespace) -> None:
     sizes = ", ".join(f"{len(v)} {k}" for k, v in file.split.items())
     print(f"{options.file}: good. {file.spec.name}, {file.n} samples ({sizes}) on {file.spec.grid}")
     print(f"inputs: {', '.join(file.inputs) or 'none but the history'}; targets: {', '.join(file.targets)}")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from pdeops.data.pack import pack
+
+    print(pack(options.file, options.out))

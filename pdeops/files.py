@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,11 @@ def atomically(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     if path.exists() and not (overwrite and path.is_file()):
         raise InputError(f"{path} is already there and would be overwritten; choose another name, or remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # process numbers repeat across machines
     try:
         yield temporary
+        with temporary.open("rb+") as f:
+            os.fsync(f.fileno())  # after a power cut, the new name must not stand for an empty file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -118,3 +118,8 @@ class Sobolev:
         c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
         energy = self._weights.like(u) * (c.real.square() + c.imag.square())
         return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
+
+
+def weak_norm(grid: Grid) -> Sobolev:
+    """The norm in which residuals are recorded: H^-1 on tori, L2 where space has walls."""
+    return Sobolev(grid, -1 if all(axis.periodic for axis in grid.space) else 0)

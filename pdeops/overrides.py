@@ -45,6 +45,7 @@ class Run:
 
 GROUPS = (
     "problem",
+    "engine",
     "data",
     "model",
     "loss",
@@ -84,7 +85,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
         _check_type(plain[key], wanted, key)
     if not 0 <= plain["seed"] < 2**32:
         raise InputError(f"seed={plain['seed']}: wanted 0 to {2**32 - 1}")
-    for group in ("data", "model", "loss", "task", "optimizer", "trainer"):
+    for group in ("engine", "data", "model", "loss", "task", "optimizer", "trainer"):
         if plain.get(group) is None:
             raise InputError(f"there is no {group}: choose one with {group}=..., see --help")
     for group in ("callbacks", "logger"):

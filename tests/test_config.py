@@ -10,6 +10,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import pdeops.app
+from pdeops.data import engine
 from pdeops.overrides import checked, shipped
 from pdeops.problems.base import Problem
 from pdeops.solvers.schemes import SCHEMES
@@ -66,6 +67,33 @@ def test_every_class_has_its_configuration(group, found):
 
 def test_every_scheme_has_its_configuration():
     assert set(SCHEMES) == {p.stem for p in (CONF / "solver").glob("*.yaml")}
+
+
+def test_engines_and_generated_data_show_all_their_keys():
+    paths = [*(CONF / "engine").glob("*.yaml"), CONF / "data" / "base" / "generated.yaml"]
+    nodes = [OmegaConf.to_container(OmegaConf.load(path)) for path in paths]
+    for node in nodes:
+        cls = get_class(node.pop("_target_"))
+        assert set(node) == set(inspect.signature(cls).parameters) - {"problem"}
+    engines = {c.__name__ for c in engine.Engine.__subclasses__() if c.__module__ == engine.__name__}
+    assert engines == {OmegaConf.load(p)["_target_"].rpartition(".")[2] for p in (CONF / "engine").glob("*.yaml")}
+    assert nodes[-1]["engine"] == "${engine}"
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "problem").glob("*.yaml")), ids=lambda p: p.stem)
+def test_problems_show_all_their_keys(path):
+    """What is not written in a configuration cannot be set on the command line."""
+    node = OmegaConf.to_container(OmegaConf.load(path))
+
+    def check(node):
+        shown = set(node) - {"_target_", "defaults"}
+        wanted = set(inspect.signature(get_class(node["_target_"])).parameters)
+        assert shown == wanted - ({"solver"} if "defaults" in node else set())
+        for value in node.values():
+            if isinstance(value, dict) and "_target_" in value:
+                check(value)
+
+    check({k: v for k, v in node.items() if k != "solver"})
 
 
 def test_defaults_are_those_of_the_code():

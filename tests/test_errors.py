@@ -14,6 +14,7 @@ GOLDEN = [
     (["data=nsd2"], "data=nsd2: there is no such data. Did you mean 'ns2d'"),
     (["experiment=darcy_smal"], "Did you mean 'darcy_small'"),
     (["trainer=tpu"], "there is no such trainer"),
+    (["engine=process"], "engine=process: there is no such engine. Did you mean 'processes'"),
     # a group or a key
     (["modle=fno"], "unknown key 'modle' in 'modle=fno'. Did you mean 'model'?"),
     (["data.nn=3"], "unknown key 'data.nn' in 'data.nn=3'. Did you mean 'data.n'"),
@@ -38,6 +39,9 @@ GOLDEN = [
     (["data.window.n_in=50"], "need trajectories of 51 frames; these have 6"),
     (["data.split=[0.5,0.1,0.1]"], "three fractions (train, validation, test), the first positive, that sum to 1"),
     (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
+    (["engine=processes", "engine.jobs=0"], "engine.jobs=0: wanted at least 1"),
+    (["engine=processes", "engine.jobs=all"], "engine.jobs='all': wanted an integer or null, got str"),
+    (["engine=slurm"], "engine=slurm: there is no Slurm on this machine"),
     # what cannot be read
     (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),
     (["ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
@@ -49,6 +53,7 @@ GOLDEN = [
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=3", "model.widht=1"], "unknown key 'model.widht'"),
     # what was taken away
     (["+callbacks.foo=3"], "callbacks.foo=3: wanted a _target_"),
+    (["engine=null"], "there is no engine: choose one with engine=..."),
     (["loss=null"], "there is no loss: choose one with loss=..."),
     (["~optimizer", "scheduler=null"], "there is no optimizer"),
     # what other libraries refuse, before data are generated

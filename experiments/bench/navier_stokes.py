@@ -15,7 +15,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from math import pi
 
 import torch
 from torch import Tensor
@@ -26,7 +25,6 @@ from pdeops.problems.inputs import Matern
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.problems.vorticity import Diagonal
 from pdeops.solvers.schemes import SCHEMES
-from pdeops.solvers.steppers import Stepper
 
 REPEATS, VISCOSITY = 9, 1e-3
 
@@ -88,7 +86,9 @@ def start(lattice: int, batch: int, most: int) -> Tensor:
 
 def steps(peer: str | None) -> None:
     print("\nCN-RK4, float64, ms per step of the batch")
-    print(f"{'lattice':>8}{'batch':>6}{'ours':>9}{'floor':>9}{'peer':>9}{'ratio':>7}{'peer/floor':>12}{'difference':>12}")
+    print(
+        f"{'lattice':>8}{'batch':>6}{'ours':>9}{'floor':>9}{'peer':>9}{'ratio':>7}{'peer/floor':>12}{'difference':>12}"
+    )
     dt = 1e-3
     for lattice, n in ((64, 43), (256, 171)):
         for batch in (1, 8):
@@ -113,7 +113,9 @@ def steps(peer: str | None) -> None:
                 u = basis.to_values(torch.cat(jobs[0]()), Grid.periodic((lattice, lattice))).squeeze(1)
                 v = torch.fft.irfft2(jobs[2]())
                 other = 1e3 * seconds[2] / repeat
-                row += f"{other:>9.2f}{other / mine:>7.2f}{other / floor:>12.1f}{float((u - v).norm() / v.norm()):>12.1e}"
+                row += (
+                    f"{other:>9.2f}{other / mine:>7.2f}{other / floor:>12.1f}{float((u - v).norm() / v.norm()):>12.1e}"
+                )
             print(row, flush=True)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pdeops.config import from_config
 from pdeops.data.schema import SCHEMA, SPLITS, Field, Spec, field_stats, split_codes, split_sizes
+from pdeops.data.virtual import check_sources, readable
 from pdeops.errors import InputError, first_line
 from pdeops.grid import Grid, Nodes, equally_spaced
 
@@ -24,14 +25,14 @@ class DataFile:
     The HDF5 handle is opened once per process, on first use, and never crosses a fork or a pickle.
     A file of The Well without our group is split by `fractions` in sample order; its fields that vary in
     time are targets, the others inputs, and vectors and tensors count as one field per component.
-    Raises InputError if the file is missing, not HDF5, truncated, or of another layout.
+    Raises InputError if the file is missing, not HDF5, truncated, of another layout, or lacks one of its shards.
     """
 
     def __init__(self, path: str | Path, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> None:
         self.path = Path(path)
         self._fractions = fractions
         self._pid, self._handle = -1, None
-        self._datasets: list[tuple[h5py.Dataset, tuple[int, ...]]] = []
+        self._datasets: list[tuple[Any, tuple[int, ...]]] = []
         try:
             f = self.handle
             self.n = int(f.attrs["n_trajectories"])
@@ -55,13 +56,14 @@ class DataFile:
             if not self.path.exists():
                 raise InputError(f"there is no data file {self.path}")
             try:
-                self._handle = h5py.File(self.path, "r")
+                handle = h5py.File(self.path, "r")
             except OSError as error:
                 raise InputError(
                     f"{self.path} cannot be read as HDF5 ({_reason(error)}). It is truncated, corrupted or of another "
                     "format. If pdeops generated it, delete it and it is made again; if not, see: pdeops convert --help"
                 ) from error
-            self._pid, self._datasets = os.getpid(), []
+            check_sources(handle)
+            self._handle, self._pid, self._datasets = handle, os.getpid(), []
         return self._handle
 
     def close(self) -> None:
@@ -117,18 +119,19 @@ class DataFile:
             return parts[0][None]
         return np.stack(parts) if parts else np.empty((0, *self.spec.grid.space.shape), np.float32)
 
-    def _dataset(self, i: int) -> tuple[h5py.Dataset, tuple[int, ...]]:
+    def _dataset(self, i: int) -> tuple[Any, tuple[int, ...]]:
         f = self.handle
         if not self._datasets:
             by_name = _components(f)
-            self._datasets = [by_name[x.name] for x in self.spec.fields]
+            found = [by_name[x.name] for x in self.spec.fields]
+            self._datasets = [(readable(data), component) for data, component in found]
         return self._datasets[i]
 
 
 class _Component:
     """One component of a tensor dataset, indexed by sample as a scalar dataset is."""
 
-    def __init__(self, data: h5py.Dataset, component: tuple[int, ...]) -> None:
+    def __init__(self, data: Any, component: tuple[int, ...]) -> None:
         self.data, self.component = data, component
 
     def __getitem__(self, key: Any) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import functools
+import math
 import shutil
 import sys
 import time
@@ -17,8 +19,10 @@ from tqdm import tqdm
 
 from pdeops import __version__
 from pdeops.config import differences, fingerprint, to_config
+from pdeops.data.engine import Engine, Serial, torch_threads
 from pdeops.data.file import DataFile
 from pdeops.data.schema import SCHEMA, Field, Spec, create, split_codes, split_sizes, write_stats
+from pdeops.data.shards import check_device, claim, parts_of, shard_path, solve_shard
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.problems.base import Problem
@@ -59,13 +63,17 @@ def generate(
     split: Sequence[float] = (0.8, 0.1, 0.1),
     shard: int = 16,
     device: str = "cpu",
+    engine: Engine | None = None,
+    virtual: bool = False,
 ) -> Path:
     """Write `n` samples of `problem` to `path`, unless the file is already there.
 
-    Shards of `shard` samples are written one by one beside the file, each atomically; a killed run resumes
-    after the last whole shard and gives the same values as an unbroken one. Processes that ask for the same
-    file at once wait for the first. Raises InputError if a solution misses the solver's tolerance or is not
-    finite, or if the parts of another recipe lie there; nothing bad is written.
+    Shards of `shard` samples are solved by `engine` (None: one by one, in this process) and written beside the
+    file, each atomically; a killed run resumes with the shards that are missing, and the values are the same
+    whatever the engine and however often it was killed. virtual: the shards stay, and the file refers to them.
+    Processes that ask for the same file at once wait for the first. Raises InputError if a solution misses the
+    solver's tolerance or is not finite, if the parts of another recipe lie there, or if the engine has no
+    workers or loses one; nothing bad is written.
     """
     path = Path(path)
     if n < 1 or shard < 1:
@@ -74,68 +82,71 @@ def generate(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            parts = path.with_suffix(".parts")
-            _claim(parts, recipe)
+            parts = parts_of(path)
+            claim(parts, recipe)
             start = time.time()
-            _solve_shards(problem, parts, n=n, seed=seed, shard=shard, device=device)
+            _solve_missing(problem, parts, recipe, device, engine or Serial())
             seconds = round(time.time() - start, 1)
             provenance = {"generator": f"pdeops {__version__}", "recipe": recipe, "seconds": seconds}
-            _assemble(problem, path, parts, recipe, provenance)
-            shutil.rmtree(parts)
+            _assemble(problem, path, recipe, provenance, virtual)
+            if not virtual:
+                shutil.rmtree(parts)
     return path
 
 
-def _claim(parts: Path, recipe: dict[str, Any]) -> None:
-    """Create the folder of shards, or check that the one there belongs to the same recipe."""
-    manifest = parts / "manifest.json"
-    if not manifest.exists():
-        parts.mkdir(parents=True, exist_ok=True)
-        with atomically(manifest) as temporary:
-            temporary.write_text(json.dumps(recipe, indent=2))
+def shards_of(recipe: dict[str, Any]) -> list[range]:
+    """The samples of each shard."""
+    n, shard = recipe["n"], recipe["shard"]
+    return [range(first, min(first + shard, n)) for first in range(0, n, shard)]
+
+
+def _solve_missing(problem: Problem, parts: Path, recipe: dict[str, Any], device: str, engine: Engine) -> None:
+    n, seed = recipe["n"], recipe["seed"]
+    missing = [shard for shard in shards_of(recipe) if not shard_path(parts, shard[0]).exists()]
+    if not missing:
         return
-    changed = differences(recipe, json.loads(manifest.read_text()))
-    if changed:
-        key, mine, theirs = changed[0]
+    done = n - sum(map(len, missing))
+    size = spec_of(problem).nbytes(n) / 2**20
+    resumed = f", {done} of them already there" if done else ""
+    estimate = _estimate(problem, missing, seed, device, engine)
+    tqdm.write(f"generating {n} samples of {problem.name}{resumed}: {size:.1f} MiB, {estimate}")
+    # workers may have another working directory
+    solve = functools.partial(solve_shard, to_config(problem), seed, parts.resolve(), device)
+    form = "{l_bar}{bar}| {n:.1f}/{total} samples [{elapsed}<{remaining}]"
+    pause = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log file
+    # smoothing=0: what remains follows from the mean rate of this run, for shards come home in bursts
+    with tqdm(total=n, initial=done, bar_format=form, mininterval=pause, smoothing=0) as bar:
+
+        def progress(shard: range, fraction: float) -> None:
+            bar.update(done + fraction * len(shard) - bar.n)
+
+        with contextlib.closing(engine.run(solve, missing, progress)) as finished:
+            for shard in finished:
+                done += len(shard)
+                bar.update(done - bar.n)
+    lost = [shard_path(parts, s[0]) for s in missing if not shard_path(parts, s[0]).exists()]
+    if lost:
         raise InputError(
-            f"{parts} holds the shards of another data set: {key} is {theirs!r} there and {mine!r} here. "
-            "Finish that one with its own settings, or delete the folder."
+            f"the workers are done, but {lost[0]} is not there: they must see the same folder data.dir as this process"
         )
 
 
-def _solve_shards(problem: Problem, parts: Path, *, n: int, seed: int, shard: int, device: str) -> None:
-    starts = range(0, n, shard)
-    missing = [s for s in starts if not _shard(parts, s).exists()]
-    done = n - sum(min(shard, n - s) for s in missing)
-    if missing:
-        size = spec_of(problem).nbytes(n) / 2**20
-        pilot = problem.sample(range(missing[0], min(missing[0] + shard, n)), seed).to(device)
-        duration = _duration(problem.cost(pilot) * (n - done) / len(pilot))
-        resumed = f", {done} of them already there" if done else ""
-        tqdm.write(f"generating {n} samples of {problem.name}{resumed}: {size:.1f} MiB, about {duration}")
-    form = "{l_bar}{bar}| {n:.1f}/{total} samples [{elapsed}<{remaining}]"
-    pause = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log file
-    with tqdm(total=n, initial=done, bar_format=form, mininterval=pause, disable=not missing) as bar:
-        for first in missing:
-            indices = range(first, min(first + shard, n))
-            base = bar.n
-
-            def progress(fraction: float, base: float = base, count: int = len(indices)) -> None:
-                bar.update(base + fraction * count - bar.n)
-
-            a = problem.sample(indices, seed)
-            solution = problem.solve(a.to(device), progress)
-            bad = (~solution.converged).nonzero().flatten().tolist()
-            if bad:
-                worst = float(solution.error[bad].max())
-                raise InputError(
-                    f"{problem.name}: sample {indices[bad[0]]} has a solver error of {worst:.1e}, above "
-                    "problem.solver.tolerance. Lower problem.solver.dt (or raise the tolerance, if you mean it). Whole "
-                    "shards written so far are kept."
-                )
-            with atomically(_shard(parts, first)) as temporary, h5py.File(temporary, "w") as f:
-                f["a"], f["u"] = a.float().numpy(), solution.u.float().cpu().numpy()
-                f["residual"], f["error"] = solution.residual.cpu().numpy(), solution.error.cpu().numpy()
-            progress(1.0)
+def _estimate(problem: Problem, missing: Sequence[range], seed: int, device: str, engine: Engine) -> str:
+    """The time it will take, from a pilot's on this machine and the most samples that one job must solve."""
+    jobs = min(engine.width(), len(missing))
+    how = "" if isinstance(engine, Serial) else f" in {jobs} jobs"
+    try:
+        check_device(device)
+    except InputError:
+        if engine.here:
+            raise
+        return f"in an unknown time{how}: this machine has no {device} to try it on"
+    pilot = problem.sample(missing[0], seed).to(device)
+    with torch_threads(engine.threads):
+        one = problem.cost(pilot) / len(pilot)
+    share = min(sum(map(len, missing)), math.ceil(len(missing) / jobs) * len(missing[0]))
+    caveat = " (if each is as fast as one alone on this machine, and none waits in a queue)" if how else ""
+    return f"about {_duration(one * share)}{how}{caveat}"
 
 
 def _duration(seconds: float) -> str:
@@ -145,28 +156,43 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _shard(parts: Path, first: int) -> Path:
-    return parts / f"{first:08d}.h5"
+def _assemble(problem: Problem, path: Path, recipe: dict[str, Any], provenance: dict[str, Any], virtual: bool) -> None:
+    """Make the file of its shards; virtual: with fields that refer to them."""
+    spec, n, parts = spec_of(problem), recipe["n"], parts_of(path)
+    layouts = {x.name: _layout(problem, spec, x, parts, recipe) for x in spec.fields} if virtual else None
+    with atomically(path) as temporary:
+        with h5py.File(temporary, "w") as f:
+            create(f, spec, n, split_codes(recipe["split"]), provenance, layouts)
+            ours = f["pdeops"]
+            ours["seed"] = np.full(n, recipe["seed"], dtype=np.int64)
+            for name in ("residual", "error"):
+                ours.create_dataset(name, (n,), dtype="f8")
+            for shard in shards_of(recipe):
+                rows = slice(shard.start, shard.stop)
+                with h5py.File(shard_path(parts, shard[0]), "r") as part:
+                    for x in () if virtual else spec.fields:
+                        key, names = _in_shard(problem, x)
+                        f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)]
+                    for name in ("residual", "error"):
+                        ours[name][rows] = part[name][:]
+        write_stats(temporary, spec)
 
 
-def _assemble(problem: Problem, path: Path, parts: Path, recipe: dict[str, Any], provenance: dict[str, Any]) -> None:
-    spec, n = spec_of(problem), recipe["n"]
-    with atomically(path) as temporary, h5py.File(temporary, "w") as f:
-        create(f, spec, n, split_codes(recipe["split"]), provenance)
-        ours = f["pdeops"]
-        ours["seed"] = np.full(n, recipe["seed"], dtype=np.int64)
-        for name in ("residual", "error"):
-            ours.create_dataset(name, (n,), dtype="f8")
-        for first in range(0, n, recipe["shard"]):
-            with h5py.File(_shard(parts, first), "r") as part:
-                rows = slice(first, first + len(part["u"]))
-                for x in spec.fields:
-                    names = problem.out_names if x.role == "target" else problem.in_names
-                    source = part["u" if x.role == "target" else "a"]
-                    f[f"t0_fields/{x.name}"][rows] = source[:, names.index(x.name)]
-                for name in ("residual", "error"):
-                    ours[name][rows] = part[name][:]
-        write_stats(f, spec)
+def _layout(problem: Problem, spec: Spec, x: Field, parts: Path, recipe: dict[str, Any]) -> h5py.VirtualLayout:
+    """Where a field's values lie in the shards, named from the file's own folder so that both can move."""
+    shape = spec.shape(x, recipe["n"])
+    layout = h5py.VirtualLayout(shape, "f4")
+    key, names = _in_shard(problem, x)
+    for shard in shards_of(recipe):
+        name = f"{parts.name}/{shard_path(parts, shard[0]).name}"
+        source = h5py.VirtualSource(name, key, (len(shard), len(names), *shape[1:]), "f4")
+        layout[shard.start : shard.stop] = source[:, names.index(x.name)]
+    return layout
+
+
+def _in_shard(problem: Problem, x: Field) -> tuple[str, tuple[str, ...]]:
+    """The dataset of a shard that holds a field, and its channels."""
+    return ("u", problem.out_names) if x.role == "target" else ("a", problem.in_names)
 
 
 def check_problem(file: DataFile, problem: Problem) -> None:

@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 from pdeops.config import fingerprint
 from pdeops.data.convert import convert
 from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
+from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
-from pdeops.errors import InputError, first_line
+from pdeops.errors import InputError
 from pdeops.grid import Nodes
 from pdeops.problems.base import Problem
 from pdeops.window import Batch, Window
@@ -208,7 +209,9 @@ class Generated(DataModule):
     """Data that the problem generates: the file is made when it is not there.
 
     n: samples; seed: of the samples; split: fractions of train, validation and test, in sample order;
-    dir: where files are kept; shard: samples solved and written at once; device: where they are solved.
+    dir: where files are kept; shard: samples solved and written at once; device: where they are solved;
+    engine: what runs the shards; virtual: whether the file refers to the shards instead of holding their values.
+    Device, engine and virtual change no value, and a file that is there is taken however it was made.
     """
 
     n: int
@@ -217,6 +220,8 @@ class Generated(DataModule):
     dir: str = "data"
     shard: int = 16
     device: str = "cpu"
+    engine: Engine = field(default_factory=Serial)
+    virtual: bool = False
 
     def prepare(self) -> Path:
         if self.file is not None:
@@ -225,13 +230,10 @@ class Generated(DataModule):
             raise InputError("problem=null: there is nothing to generate data from. Use data=file data.file=PATH.")
         if self.seed < 0:
             raise InputError(f"data.seed={self.seed}: wanted 0 or more")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"data.device={self.device}: {first_line(error)}") from error
         recipe = {"n": self.n, "seed": self.seed, "split": self.split, "shard": self.shard}
         path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
-        return generate(self.problem, path, device=self.device, **recipe)  # type: ignore[arg-type]
+        how = {"device": self.device, "engine": self.engine, "virtual": self.virtual}
+        return generate(self.problem, path, **recipe, **how)  # type: ignore[arg-type]
 
 
 @dataclass(kw_only=True, eq=False)

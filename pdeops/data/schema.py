@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from pdeops.config import to_config
+from pdeops.data.virtual import readable
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.grid import Grid
@@ -91,8 +92,15 @@ def split_codes(sizes: Sequence[int]) -> np.ndarray:
     return np.repeat(np.arange(3, dtype=np.int8), sizes)
 
 
-def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapping[str, Any]) -> None:
-    """Write everything but the values into an empty file."""
+def create(
+    f: h5py.File,
+    spec: Spec,
+    n: int,
+    split: np.ndarray,
+    provenance: Mapping[str, Any],
+    layouts: Mapping[str, h5py.VirtualLayout] | None = None,
+) -> None:
+    """Write everything but the values into an empty file; layouts: of fields whose values lie in other files."""
     space = spec.grid.space
     f.attrs["dataset_name"] = spec.name
     f.attrs["grid_type"] = "cartesian"
@@ -128,11 +136,14 @@ def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapp
         group = f.create_group(f"t{rank}_fields")
         group.attrs["field_names"] = _texts([x.name for x in spec.fields] if rank == 0 else [])
     for x in spec.fields:
-        shape = spec.shape(x, n)
-        leading = len(shape) - space.ndim
-        data = f["t0_fields"].create_dataset(
-            x.name, shape, dtype="f4", chunks=(1,) * leading + space.shape if leading else None
-        )
+        if layouts is not None:
+            # what cannot be read is NaN, which training and checking refuse, never a plausible zero
+            data = f["t0_fields"].create_virtual_dataset(x.name, layouts[x.name], fillvalue=np.nan)
+        else:
+            shape = spec.shape(x, n)
+            leading = len(shape) - space.ndim
+            chunks = (1,) * leading + space.shape if leading else None
+            data = f["t0_fields"].create_dataset(x.name, shape, dtype="f4", chunks=chunks)
         data.attrs["sample_varying"] = x.sample_varying
         data.attrs["time_varying"] = x.time_varying and spec.grid.time is not None
         data.attrs["dim_varying"] = np.ones(space.ndim, dtype=bool)
@@ -147,17 +158,19 @@ def create(f: h5py.File, spec: Spec, n: int, split: np.ndarray, provenance: Mapp
     ours["split"] = split
 
 
-def write_stats(f: h5py.File, spec: Spec) -> None:
+def write_stats(path: Path, spec: Spec) -> None:
     """Mean and deviation of every field, and of its change between frames, over the training split.
 
     Raises InputError, naming the field and the sample, if any value of the file is not finite.
     """
-    train = f["pdeops/split"][:] == 0
-    for x in spec.fields:
-        statistics = field_stats(f[f"t0_fields/{x.name}"], x, train)
-        group = f.require_group(f"pdeops/stats/{x.name}")
-        for key, value in statistics.items():
-            group[key] = value
+    with h5py.File(path, "r") as f:  # a virtual file's shards are opened in the same mode
+        train = f["pdeops/split"][:] == 0
+        stats = {x.name: field_stats(readable(f[f"t0_fields/{x.name}"]), x, train) for x in spec.fields}
+    with h5py.File(path, "r+") as f:
+        for name, statistics in stats.items():
+            group = f.require_group(f"pdeops/stats/{name}")
+            for key, value in statistics.items():
+                group[key] = value
 
 
 def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, float]:
@@ -252,9 +265,10 @@ def write_arrays(
         raise InputError(
             f"{len(marks)} split codes {sorted(set(marks.tolist()))} for {n} samples; wanted 0, 1 or 2 each, some 0"
         )
-    with atomically(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as f:
-        create(f, spec, n, marks, provenance or {})
-        for key, array in arrays.items():
-            f[f"t0_fields/{key}"][...] = array
-        write_stats(f, spec)
+    with atomically(path, overwrite=overwrite) as temporary:
+        with h5py.File(temporary, "w") as f:
+            create(f, spec, n, marks, provenance or {})
+            for key, array in arrays.items():
+                f[f"t0_fields/{key}"][...] = array
+        write_stats(temporary, spec)
     return path

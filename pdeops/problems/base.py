@@ -15,8 +15,8 @@ Progress = Callable[[float], None]
 
 
 class Solution(NamedTuple):
-    """u (n, C_out, *grid); per sample: the residual's norm (H^-1 of an evolution, relative l2 of an elliptic
-    system), whether the solver's own error estimate is within its tolerance, and that estimate (the relative
+    """u (n, C_out, *grid); per sample: the residual's norm (`weak_norm` of an evolution, relative l2 of an
+    elliptic system), whether the solver's own error estimate is within its tolerance, and that estimate (the relative
     L2 step-halving error of an evolution, the residual of an elliptic system)."""
 
     u: Tensor
@@ -64,6 +64,10 @@ class Problem(ABC):
     def constrain(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """u with its hard initial and boundary conditions imposed; here: u itself."""
         return u
+
+    def stored(self, a: Tensor) -> Tensor:
+        """Inputs on the nodes of `grid`, where a data file keeps them; here: they are there already."""
+        return a
 
     def cost(self, a: Tensor) -> float:
         """An estimate of the seconds that `solve(a)` takes; here: one sample is solved and timed."""

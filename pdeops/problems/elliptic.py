@@ -48,5 +48,3 @@ class Elliptic(Problem):
             )
             rows.append((torch.from_numpy(b).to(u_i) - sparse @ u_i.flatten()).view(-1, *grid.shape))
         return torch.stack(rows)
-
-

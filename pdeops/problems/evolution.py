@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from pdeops.bases.differences import differentiation_matrix
-from pdeops.bases.fourier import Fourier
+from pdeops.bases.fourier import Fourier, resample
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.norms import Lp, Sobolev
+from pdeops.norms import Lp, weak_norm
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.schemes import Nonlinearity
@@ -148,28 +148,34 @@ class Evolution(Problem):
         """
         fields, errors, first = [], [], 0
         for chunk in a.double().split(self.chunk(a)):
-            basis, start = self._start(chunk)
 
             def advanced(fraction: float, first: int = first, size: int = len(chunk)) -> None:
                 if progress:
                     progress((first + fraction * size) / len(a))
 
             try:
-                u, error = self.solver.solve(
-                    *start,
-                    observe=lambda c, basis=basis: basis.to_values(c, self.grid.space),
-                    distance=self._distance,
-                    progress=advanced,
-                )
+                u, error = self._integrate(chunk, advanced)
             except Diverged as failure:
                 raise Diverged(first + failure.sample, failure.reason) from None
-            fields.append(u[:, :, -self.grid[0].n :])  # without the initial state of a late start
+            fields.append(u)
             errors.append(error)
             first += len(chunk)
         u, error = torch.cat(fields), torch.cat(errors)
-        order = -1 if all(axis.periodic for axis in self.grid.space) else 0  # H^-1 on a torus, L2 on an interval
-        residual = Sobolev(self.grid, order)(self.residual(a.double(), u, self.grid)).amax(1)
+        residual = weak_norm(self.grid)(self.residual(a.double(), u, self.grid)).amax(1)
         return Solution(u, residual, error <= self.solver.tolerance, error)
+
+    def _integrate(self, a: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+        basis, start = self._start(a)
+
+        def observe(c: Tensor) -> Tensor:
+            return basis.to_values(c, self.grid.space)
+
+        u, error = self.solver.solve(*start, observe=observe, distance=self._distance, progress=progress)
+        return u[:, :, -self.grid[0].n :], error  # without the initial state of a late start
+
+    def stored(self, a: Tensor) -> Tensor:
+        shape = self.grid.space.shape
+        return a if a.shape[2:] == shape else resample(a, shape)
 
     def cost(self, a: Tensor) -> float:
         chunk = a[: self.chunk(a)].double()
@@ -188,7 +194,11 @@ class Evolution(Problem):
         if self.start > 0:
             times = torch.cat([torch.zeros(1, dtype=times.dtype), times])
         initial = basis.to_modes(a[:, : len(self.out_names)])
-        return basis, (self.linear(basis, a), lambda c, t: tendency(c), initial, times)
+
+        def autonomous(c: Tensor, t: float) -> Tensor:
+            return tendency(c)
+
+        return basis, (self.linear(basis, a), autonomous, initial, times)
 
     def _distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Relative L2 distance over the stored trajectory, of the worst channel; u (B, C, T, *space)."""

@@ -86,7 +86,8 @@ class McWilliams(Inputs):
 
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
         w = gaussian_field(space, indices, seed, self._spectrum)
-        k2 = sum(k * k for k in (wavenumbers(a).view(-1, *(1,) * (1 - i)) for i, a in enumerate(space)))
+        kx, ky = (wavenumbers(axis) for axis in space)
+        k2 = kx[:, None] ** 2 + ky**2
         inverse = torch.where(k2 > 0, 1 / k2, 0.0)
         square_velocity = (torch.fft.fft2(w, norm="forward").abs().square() * inverse).sum((-2, -1), keepdim=True)
         return w * (0.5 / square_velocity).sqrt()

@@ -15,7 +15,7 @@ from pdeops.problems.inputs import Inputs, PeriodicKernel
 class KortewegDeVries(Evolution):
     """u_t + (u^2 / 2)_x + dispersion u_xxx = 0 on [0, length], periodic.
 
-    Solitons 3 c sech^2(sqrt(c / (4 dispersion)) (x - c t)). With the dispersion 0.0025 on a circle of length 2 it is the
+    Solitons 3 c sech^2(sqrt(c / (4 dispersion)) (x - c t)). The dispersion 0.0025 on a circle of length 2 gives the
     equation of Zabusky and Kruskal, Phys. Rev. Lett. 15 (1965), with their 0.022^2 rounded to 0.05^2.
     """
 

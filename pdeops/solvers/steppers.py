@@ -56,7 +56,8 @@ class Stepper:
         positive = self.dt == "auto" or (isinstance(self.dt, int | float) and self.dt > 0)
         if not positive or not self.tolerance > 0:
             raise InputError(
-                f"problem.solver: dt={self.dt}, tolerance={self.tolerance}; dt must be auto or positive, the tolerance positive"
+                f"problem.solver: dt={self.dt}, tolerance={self.tolerance}; dt must be auto or positive, "
+                "the tolerance positive"
             )
 
     def solve(
@@ -93,18 +94,16 @@ class Stepper:
             local *= max(0.3 * self.tolerance / worst, 0.1) if isfinite(worst) else 0.1
         return trajectory, error
 
-    def seconds(
-        self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5
-    ) -> float:
+    def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5) -> float:
         """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
         instants = times.tolist()
-        start, t = time.perf_counter(), instants[0]
-        for t, fine, _ in self._march(linear, nonlinear, u, instants, OPTIMISM * self.tolerance):
+        start, reached = time.perf_counter(), instants[0]
+        for reached, fine, _ in self._march(linear, nonlinear, u, instants, OPTIMISM * self.tolerance):  # noqa: B007
             if u.is_cuda:
                 torch.cuda.synchronize(fine.device)
             if time.perf_counter() - start > limit:
                 break
-        return (time.perf_counter() - start) * (instants[-1] - instants[0]) / (t - instants[0])
+        return (time.perf_counter() - start) * (instants[-1] - instants[0]) / (reached - instants[0])
 
     def pairs(self, span: float) -> int:
         """Pairs of steps over a time span at a fixed dt."""
@@ -126,7 +125,10 @@ class Stepper:
         for start, end in pairwise(instants):
             span, unchecked, easy = end - start, CHECK_EVERY, False
             # pairs of steps in this span: of dt=auto a power of two, so that doubled steps still end at its end
-            count, done = 2 ** max(0, ceil(ceil(span / pair - 1e-9) - 1).bit_length()) if adaptive else self.pairs(span), 0
+            count, done = (
+                2 ** max(0, ceil(ceil(span / pair - 1e-9) - 1).bit_length()) if adaptive else self.pairs(span),
+                0,
+            )
             while done < count:
                 pair = span / count
                 t = start + done * pair

@@ -112,14 +112,14 @@ class Fit(L.LightningModule):
             self._add(f"test/{name}", value)
 
     def _residuals(self, a: Tensor, u: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """The PDE's H^-1 residual along rollouts, and along the reference: the floor that snapshots allow."""
+        """The PDE's residual (`weak_norm`) along rollouts, and along the reference: the floor that snapshots allow."""
         problem, window = self.surrogate.problem, self.surrogate.window
         if problem is None:
             return {}
         history = window.history_frames(a)
         grid = window.frames_grid(history.shape[2] + u.shape[2])
         found = {}
-        for name, frames in (("residual_h-1", u), ("residual_h-1_truth", truth)):
+        for name, frames in (("residual", u), ("residual_truth", truth)):
             found[name] = residual_norm(problem, a, torch.cat([history, frames], dim=2), grid)
         return found
 

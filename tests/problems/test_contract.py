@@ -50,14 +50,23 @@ PROBLEMS = {
             "forcing": Kolmogorov(wavenumber=1),
         },
     ),
-    "kuramoto_sivashinsky": (KuramotoSivashinsky, {"n": 24, "length": 22.0, "start": 1.0, "horizon": 2.0, "initial": SMOOTH}),
-    "kuramoto_sivashinsky2d": (KuramotoSivashinsky2D, {"n": 16, "length": 12.0, "start": 0.2, "horizon": 0.4, "initial": SMOOTH}),
+    "kuramoto_sivashinsky": (
+        KuramotoSivashinsky,
+        {"n": 24, "length": 22.0, "start": 1.0, "horizon": 2.0, "initial": SMOOTH},
+    ),
+    "kuramoto_sivashinsky2d": (
+        KuramotoSivashinsky2D,
+        {"n": 16, "length": 12.0, "start": 0.2, "horizon": 0.4, "initial": SMOOTH},
+    ),
     "ns2d": (NavierStokes2D, {"n": 20, "horizon": 1.0, "viscosity": 2e-4, "initial": SMOOTH}),
     "reaction_diffusion": (
         ReactionDiffusion,
         {"n": 24, "start": 0.25, "horizon": 0.5, "initial": UnitRange(of=SMOOTH)},
     ),
-    "shallow_water": (ShallowWater, {"n": 16, "horizon": 0.1, "viscosity": 1e-2, "initial": PeriodicKernel(width=1.0, amplitude=0.1)}),
+    "shallow_water": (
+        ShallowWater,
+        {"n": 16, "horizon": 0.1, "viscosity": 1e-2, "initial": PeriodicKernel(width=1.0, amplitude=0.1)},
+    ),
 }
 
 
@@ -76,9 +85,7 @@ def test_every_evolution_on_a_torus_is_here():
 @pytest.fixture(params=PROBLEMS)
 def make(request):
     cls, settings = PROBLEMS[request.param]
-    return lambda frames=4, **solver: cls(
-        **settings, frames=frames, solver=Stepper(**{"tolerance": 1e-10} | solver)
-    )
+    return lambda frames=4, **solver: cls(**settings, frames=frames, solver=Stepper(**{"tolerance": 1e-10} | solver))
 
 
 def test_samples_depend_on_seed_and_index_alone(make):

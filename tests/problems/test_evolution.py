@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pdeops.norms import Sobolev
 from pdeops.errors import InputError
+from pdeops.norms import Sobolev
 from pdeops.problems import evolution
 from pdeops.problems.evolution import Evolution
 from pdeops.problems.ns2d import NavierStokes2D
@@ -140,9 +140,7 @@ def test_the_parts_of_the_tendency():
     linear, nonlinear = p.tendencies(a, u, p.grid.space)
     basis = p.basis(p.grid.space)
     torch.testing.assert_close(linear[:, :, 2], basis.to_values(-1e-2 * basis.k2 * basis.to_modes(u[:, :, 2])))
-    torch.testing.assert_close(
-        nonlinear[:, :, 2], basis.to_values(p.nonlinear(basis, a)(basis.to_modes(u[:, :, 2])))
-    )
+    torch.testing.assert_close(nonlinear[:, :, 2], basis.to_values(p.nonlinear(basis, a)(basis.to_modes(u[:, :, 2]))))
 
 
 @pytest.mark.parametrize(

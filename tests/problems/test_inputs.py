@@ -5,8 +5,8 @@ from math import pi
 import torch
 
 from pdeops.grid import Axis, Grid
-from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.problems.inputs import Matern
+from pdeops.problems.ns2d import NavierStokes2D
 
 
 def test_gaussian_field_on_a_non_square_box():

@@ -20,7 +20,9 @@ def exact(k, z):
 def test_real_arguments(k):
     z = [0.0, -1e-12, 1e-5, -0.3, 0.999, -0.999, -1.0, 1.001, -1.5, 4.0, -30.0, -1e5]
     values = phi(k, torch.tensor(z, dtype=torch.float64))
-    torch.testing.assert_close(values, torch.tensor([exact(k, v).real for v in z], dtype=torch.float64), rtol=2e-14, atol=0)
+    torch.testing.assert_close(
+        values, torch.tensor([exact(k, v).real for v in z], dtype=torch.float64), rtol=2e-14, atol=0
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

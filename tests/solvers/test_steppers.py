@@ -72,7 +72,10 @@ def test_automatic_steps_meet_the_tolerance_without_waste(tolerance):
     automatic = len(calls)
     for pairs in (2**k for k in range(20)):
         calls.clear()
-        if float(run(Stepper(dt=0.25 / pairs, tolerance=1.0), ZERO - 100, forcing, state([0.0]), [0.0, 0.5, 1.0])[1]) <= tolerance:
+        if (
+            float(run(Stepper(dt=0.25 / pairs, tolerance=1.0), ZERO - 100, forcing, state([0.0]), [0.0, 0.5, 1.0])[1])
+            <= tolerance
+        ):
             break
     assert automatic < 4 * len(calls)  # of the largest power of two that would have done
 
