@@ -41,6 +41,16 @@ def _parser() -> argparse.ArgumentParser:
     check = data.add_parser("check", help="check a file's layout and values")
     check.add_argument("file")
     check.set_defaults(run=_check)
+    show = data.add_parser("show", help="draw samples, spectra and energy budgets, as a page or an animation")
+    show.add_argument("file")
+    show.add_argument("-o", "--out", metavar="FIGURE", help="a .png, .gif or .mp4 (default: FILE's name with .png)")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--samples", type=int, metavar="N", help="how many, from the first (default: up to 3)")
+    which.add_argument("--sample", type=int, nargs="+", metavar="I", help="which: --sample 0 7")
+    show.add_argument("--field", metavar="NAME", help="this field alone")
+    show.add_argument("--animate", action="store_true", help="a .gif of the samples through time")
+    show.add_argument("--force", action="store_true", help="replace an existing FIGURE")
+    show.set_defaults(run=_show)
     return parser
 
 
@@ -63,3 +73,11 @@ def _check(options: argparse.Namespace) -> None:
     sizes = ", ".join(f"{len(v)} {k}" for k, v in file.split.items())
     print(f"{options.file}: good. {file.spec.name}, {file.n} samples ({sizes}) on {file.spec.grid}")
     print(f"inputs: {', '.join(file.inputs) or 'none but the history'}; targets: {', '.join(file.targets)}")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from pdeops.report.show import show
+
+    samples = options.samples if options.sample is None else options.sample
+    settings = {"samples": samples, "field": options.field, "animate": options.animate, "force": options.force}
+    print(show(options.file, options.out, **settings))
