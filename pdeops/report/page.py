@@ -18,24 +18,25 @@ from pdeops.report.views import WIDTH, view
 
 ROW = 2.7  # inches of a row of curves
 Panel = Callable[[Any], None]
+Place = tuple[slice, int]  # rows and column
 
 
 def draw_page(chosen: Selection, path: Path, *, overwrite: bool = False) -> Path:
     """Write the page. Raises InputError if `path` is there and may not be overwritten."""
     pictures, title = view(chosen), heading(chosen.file)
-    rows, notes = _panels(chosen)
-    heights = [pictures.height] + [ROW * len(rows)] * bool(rows) + [0.2 + 0.16 * len(notes)] * bool(notes)
+    cells, notes = _panels(chosen)
+    rows = max((place[0].stop for place, _ in cells), default=0)
+    heights = [pictures.height] + [ROW * rows] * bool(rows) + [0.2 + 0.16 * len(notes)] * bool(notes)
     top = 0.1 + 0.2 * len(title)
     figure = pyplot().figure(figsize=(WIDTH, top + sum(heights)), layout="constrained")
     parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
     figure.suptitle(literal("\n".join(title)), fontsize=10)
     pictures.draw(next(parts))
     if rows:
-        part, columns = next(parts), max(len(row) for row in rows)
-        grid = part.add_gridspec(len(rows), columns)
-        for i, row in enumerate(rows):
-            for j, panel in enumerate(row):  # the first row alone may have a last panel, which takes the whole column
-                panel(part.add_subplot(grid[:, j] if len(rows[-1]) <= j else grid[i, j]))
+        part = next(parts)
+        grid = part.add_gridspec(rows, max(2, *(place[1] + 1 for place, _ in cells)))
+        for place, panel in cells:
+            panel(part.add_subplot(grid[place]))
     if notes:
         next(parts).text(0.01, 0.5, literal("\n".join(notes)), fontsize=8, color="0.3", va="center")
     return save(figure, path, overwrite=overwrite)
@@ -52,9 +53,11 @@ def heading(file: DataFile) -> list[str]:
     return lines + wrap(", ".join(f"{k} = {v:.4g}" for k, v in spec.parameters.items()), 130)
 
 
-def _panels(chosen: Selection) -> tuple[list[list[Panel]], list[str]]:
-    """Rows of panels, one row per field, and notes on what is not there, and why."""
-    rows: list[list[Panel]] = [[] for _ in chosen.fields]
+def _panels(chosen: Selection) -> tuple[list[tuple[Place, Panel]], list[str]]:
+    """Panels with their places in a grid, and notes on what is not there, and why."""
+    spectra: list[Panel] = []
+    budgets: list[Panel] = []
+    last: list[Panel] = []
     notes = []
     if chosen.left_out:
         notes.append(f"Not shown: {', '.join(chosen.left_out)} (choose one with --field).")
@@ -62,19 +65,28 @@ def _panels(chosen: Selection) -> tuple[list[list[Panel]], list[str]]:
         axis = chosen.space[0]
         notes.append(f"Pictures are slices at {axis.name} = {float(axis.points()[axis.n // 2]):.4g}.")
     try:
-        for row, field in zip(rows, chosen.fields, strict=True):
+        for field in chosen.fields:
             curves = panels.spectra(chosen, field)
-            row.append(partial(panels.draw_spectra, chosen=chosen, field=field, curves=curves))
+            spectra.append(partial(panels.draw_spectra, chosen=chosen, field=field, curves=curves))
     except InputError as reason:
         notes.append(f"No spectrum: {reason}.")
     if chosen.moving:
         try:
             budget = energy_budget(chosen.file, chosen.samples)
-            for row, field in zip(rows, chosen.fields, strict=True):
-                row.append(partial(panels.draw_budget, budget=budget, name=field.name, times=chosen.times))
+            for field in chosen.fields:
+                budgets.append(partial(panels.draw_budget, budget=budget, name=field.name, times=chosen.times))
         except InputError as reason:
-            notes.append(f"No energy budget: {reason}.")
+            notes.append(f"No energy budget: {str(reason).rstrip('.')}.")
     values = panels.accuracy(chosen.file)
     if values:
-        rows[0].append(partial(panels.draw_accuracy, values=values, shown=chosen.samples))
-    return [row for row in rows if row], notes
+        last.append(partial(panels.draw_accuracy, values=values, shown=chosen.samples))
+    return _placed(spectra, budgets, last), notes
+
+
+def _placed(spectra: list[Panel], budgets: list[Panel], last: list[Panel]) -> list[tuple[Place, Panel]]:
+    """Spectra beside budgets, a row per field, and the last panel as a column; without budgets three in a row."""
+    if not budgets:
+        return [((slice(i // 3, i // 3 + 1), i % 3), panel) for i, panel in enumerate(spectra + last)]
+    columns = [column for column in (spectra, budgets) if column]
+    pairs = [((slice(i, i + 1), j), panel) for j, column in enumerate(columns) for i, panel in enumerate(column)]
+    return pairs + [((slice(0, len(budgets)), len(columns)), panel) for panel in last]

@@ -51,6 +51,8 @@ def draw_spectra(ax: Any, chosen: Selection, field: Field, curves: dict[str, Ten
     if len(seen):
         top = float(seen.max())
         ax.set_ylim(max(RANGE * top, 0.3 * float(seen.min())), 20 * top)
+    else:
+        ax.set_ylim(1e-16, 1)  # constant fields: there is no curve
     count = len(chosen.averaged)
     ax.set_title(literal(f"spectrum of {field.name}, {f'mean of {count} samples' if count > 1 else 'one sample'}"))
     ax.set(xlabel="shell k (waves per side)", ylabel="E(k), with ΣE = ½⟨u²⟩")

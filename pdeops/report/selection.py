@@ -24,14 +24,17 @@ MOST_AVERAGED = 16  # samples behind a spectrum
 
 @dataclass(frozen=True)
 class Selection:
-    """Samples and fields of a file; `averaged`: the samples behind its spectra; `left_out`: names of further fields.
+    """Samples and fields of a file. The fields all vary in time, or (`moving` is off) none does.
 
-    The fields all vary in time, or (`moving` is off) none does."""
+    averaged: the samples behind spectra; numbers: names of inputs that are constant in space, such as a drawn
+    viscosity; left_out: names of further fields.
+    """
 
     file: DataFile
     samples: tuple[int, ...]
     averaged: tuple[int, ...]
     fields: tuple[Field, ...]
+    numbers: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -71,7 +74,8 @@ class Selection:
 
     def caption(self, sample: int) -> str:
         """The sample's number, and its inputs that are single numbers, such as a drawn viscosity."""
-        return ", ".join([f"sample {sample}", *(f"{k} = {v:.3g}" for k, v in _numbers(self.file, sample).items())])
+        values = (f"{name} = {float(self.file.read_field(name, sample).flat[0]):.3g}" for name in self.numbers)
+        return ", ".join([f"sample {sample}", *values])
 
 
 def select(file: DataFile, samples: int | Sequence[int] | None = None, field: str | None = None) -> Selection:
@@ -96,20 +100,16 @@ def select(file: DataFile, samples: int | Sequence[int] | None = None, field: st
     if len(shown) > MOST_SAMPLES:
         raise InputError(f"{len(shown)} samples are too many for one figure; choose at most {MOST_SAMPLES}")
     most = min(MOST_FIELDS, max(1, MOST_ROWS // len(shown))) if moving else MOST_STILLS
-    seen = {x.name for x in fields[:most]} | set(_numbers(file, shown[0]))
+    numbers = tuple(x.name for x in file.spec.fields if moving and _is_number(file, x, shown))
+    seen = {x.name for x in fields[:most]} | set(numbers)
     left_out = () if field else tuple(x.name for x in file.spec.fields if x.name not in seen)
-    return Selection(file, shown, averaged, fields[:most], left_out)
+    return Selection(file, shown, averaged, fields[:most], numbers, left_out)
 
 
-def _numbers(file: DataFile, sample: int) -> dict[str, float]:
-    """The inputs of a trajectory that are constant in space, such as a drawn viscosity."""
-    found = {}
-    for x in file.spec.fields if file.spec.grid.time else ():
-        if x.role != "target" and not x.time_varying:
-            values = file.read_field(x.name, sample)
-            if values.min() == values.max():
-                found[x.name] = float(values.flat[0])
-    return found
+def _is_number(file: DataFile, field: Field, samples: Sequence[int]) -> bool:
+    if field.role == "target" or field.time_varying:
+        return False
+    return all(np.ptp(file.read_field(field.name, sample)) == 0 for sample in samples)
 
 
 def _fields(file: DataFile, name: str | None) -> tuple[Field, ...]:

@@ -44,13 +44,13 @@ def view(chosen: Selection) -> View:
 
 def picture_height(plane: Grid, width: float) -> float:
     """Inches of a picture of a plane at its true proportions, within reason."""
-    return width * float(np.clip(plane[1].length / plane[0].length, 0.3, 2))
+    return width * float(np.clip(plane[1].length / plane[0].length, 0.3, 1.3))
 
 
 def frame_axes(ax: Any, plane: Grid, *, left: bool = True, bottom: bool = True) -> None:
     """True proportions (within reason), and the ends of the axes."""
     across, up = plane
-    true = 0.3 <= up.length / across.length <= 2
+    true = 0.3 <= up.length / across.length <= 4
     ax.set(aspect="equal" if true else "auto", xticks=_ends(across), yticks=_ends(up))
     ax.tick_params(labelsize=7, labelleft=left, labelbottom=bottom, length=2)
     if bottom:

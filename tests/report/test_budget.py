@@ -81,6 +81,7 @@ def test_a_drawn_viscosity_is_that_of_the_sample(flow):
     file = DataFile(flow)
     one, two, both = (energy_budget(file, samples) for samples in ([0], [1], [0, 1]))
     torch.testing.assert_close(both.linear, (one.linear + two.linear) / 2)
+    assert (one.linear - two.linear).abs().max() > 1e-4
     assert max(float(x.imbalance[:, 3:-3].max()) for x in (one, two)) < 2e-3
 
 
