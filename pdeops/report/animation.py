@@ -67,7 +67,7 @@ def _stage(chosen: Selection, frames: list[int]) -> tuple[Any, Any]:
             ends = np.array([_ends(chosen.picture(field, sample, frame)) for frame in frames])
             first = chosen.picture(field, sample, frames[0])
             if lines:
-                x = plane[0].points()
+                x = plane[0].points().numpy()
                 ax.plot(x, first, color="0.8", lw=1)
                 artist = ax.plot(x, first, lw=1.5)[0]
                 margin = 0.05 * (np.nanmax(ends) - np.nanmin(ends)) or 1.0

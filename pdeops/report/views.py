@@ -91,7 +91,7 @@ def _lines_in_time(figure: Any, chosen: Selection) -> None:
             if time.n <= FEW:
                 for i, t in enumerate(chosen.times):
                     shade = pyplot().cm.viridis(0.9 * i / max(1, time.n - 1))
-                    ax.plot(line.points(), values[i], color=shade, lw=1.2, label=f"t = {float(t):.3g}")
+                    ax.plot(line.points().numpy(), values[i], color=shade, lw=1.2, label=f"t = {float(t):.3g}")
                 ax.margins(x=0)
                 ax.grid(alpha=0.3)
             else:
@@ -120,7 +120,7 @@ def _images(figure: Any, chosen: Selection) -> None:
 def _lines(figure: Any, chosen: Selection) -> None:
     for ax, field in zip(figure.subplots(1, len(chosen.fields), squeeze=False)[0], chosen.fields, strict=True):
         for sample in chosen.samples:
-            ax.plot(chosen.plane[0].points(), chosen.picture(field, sample), lw=1.2, label=f"sample {sample}")
+            ax.plot(chosen.plane[0].points().numpy(), chosen.picture(field, sample), lw=1.2, label=f"sample {sample}")
         ax.set_title(_role(field), fontsize=9)
         ax.set_xlabel(chosen.plane[0].name, fontsize=8)
         ax.tick_params(labelsize=7)
