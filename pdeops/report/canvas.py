@@ -32,12 +32,12 @@ def save(figure: Any, path: Path, *, overwrite: bool = True) -> Path:
 
 
 def colours(values: np.ndarray) -> Colours:
-    """A diverging map about zero for values of both signs, a sequential one otherwise. A twentieth of
-    the range beyond zero is not a sign of its own: it may be round-off, or the overshoot of a positive field."""
+    """A diverging map about zero for values of both signs, a sequential one otherwise. A tenth of the
+    range beyond zero is not a sign of its own: it may be round-off, or the overshoot of a positive field."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     bound = max(-low, high)
-    if min(-low, high) > 0.05 * bound:
+    if min(-low, high) > 0.1 * bound:
         return "RdBu_r", -bound, bound
     return "viridis", low, high
 

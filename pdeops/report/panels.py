@@ -56,7 +56,7 @@ def draw_spectra(ax: Any, chosen: Selection, field: Field, curves: dict[str, Ten
     count = len(chosen.averaged)
     ax.set_title(literal(f"spectrum of {field.name}, {f'mean of {count} samples' if count > 1 else 'one sample'}"))
     ax.set(xlabel="shell k (waves per side)", ylabel="E(k), with ΣE = ½⟨u²⟩")
-    _tidy(ax)
+    _tidy(ax, below=True)
 
 
 def draw_budget(ax: Any, budget: Budget, name: str, times: Tensor) -> None:
@@ -88,16 +88,7 @@ def draw_budget(ax: Any, budget: Budget, name: str, times: Tensor) -> None:
         ax.yaxis.set_major_formatter("{x:.2g}")  # without a common factor, which would stand in the title's way
     ax.set_title(literal(f"energy budget of {name}") + f"\n{second}")
     ax.set_xlabel("time")
-    _tidy(ax)
-    ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.17),
-        ncols=4,
-        fontsize=7,
-        handlelength=1.5,
-        columnspacing=1,
-        frameon=False,
-    )
+    _tidy(ax, below=True)
 
 
 def accuracy(file: DataFile) -> dict[str, np.ndarray]:
@@ -117,10 +108,12 @@ def draw_accuracy(ax: Any, values: dict[str, np.ndarray], shown: tuple[int, ...]
     _tidy(ax)
 
 
-def _tidy(ax: Any) -> None:
+def _tidy(ax: Any, *, below: bool = False) -> None:
+    """Small letters and a faint grid; the legend where it hides least, or in a line below the axis."""
     ax.title.set_fontsize(9)
     ax.xaxis.label.set_fontsize(8)
     ax.yaxis.label.set_fontsize(8)
     ax.tick_params(labelsize=7)
     ax.grid(alpha=0.25)
-    ax.legend(fontsize=7)
+    line = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 4, "handlelength": 1.5, "frameon": False}
+    ax.legend(fontsize=7, columnspacing=1, **(line if below else {}))
