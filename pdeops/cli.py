@@ -45,6 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("file")
     pack.add_argument("-o", "--out", metavar="FILE.h5", help="a new file; the virtual one and its shards then stay")
     pack.set_defaults(run=_pack)
+    show = data.add_parser("show", help="draw samples, spectra and energy budgets, as a page or an animation")
+    show.add_argument("file")
+    show.add_argument("-o", "--out", metavar="FIGURE", help="a .png, .gif or .mp4 (default: FILE's name with .png)")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--samples", type=int, metavar="N", help="how many, from the first (default: up to 3)")
+    which.add_argument("--sample", type=int, nargs="+", metavar="I", help="which: --sample 0 7")
+    show.add_argument("--field", metavar="NAME", help="this field alone")
+    show.add_argument("--animate", action="store_true", help="a .gif of the samples through time")
+    show.add_argument("--force", action="store_true", help="replace an existing FIGURE")
+    show.set_defaults(run=_show)
     return parser
 
 
@@ -73,3 +83,11 @@ def _pack(options: argparse.Namespace) -> None:
     from pdeops.data.pack import pack
 
     print(pack(options.file, options.out))
+
+
+def _show(options: argparse.Namespace) -> None:
+    from pdeops.report.show import show
+
+    samples = options.samples if options.sample is None else options.sample
+    settings = {"samples": samples, "field": options.field, "animate": options.animate, "force": options.force}
+    print(show(options.file, options.out, **settings))

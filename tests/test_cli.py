@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from pdeops.data.schema import write_arrays
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
 
 HEAVY = ("torch", "lightning", "wandb", "neuralop", "hydra", "h5py", "numpy")
 
@@ -43,6 +43,18 @@ def test_data_check(run, tmp_path):
     status, out, _ = run("data", "check", "x.h5")
     assert status == 0
     assert "x.h5: good. arrays, 10 samples (8 train, 1 validation, 1 test)" in out
+
+
+def test_data_show(run, tmp_path):
+    grid = Grid((Axis("time", 3, nodes="uniform"), Axis("x", 8)))
+    write_arrays(tmp_path / "x.h5", grid, targets={"u": np.random.default_rng(0).random((10, 3, 8))})
+    assert run("data", "show", "x.h5", "--samples", "1")[:2] == (0, "x.png\n")
+    status, out, err = run("data", "show", "x.h5")
+    assert (status, out) == (2, "")
+    assert "x.png is already there; replace it with --force" in err
+    assert run("data", "show", "x.h5", "--force", "--sample", "4", "9", "--field", "u")[0] == 0
+    assert run("data", "show", "x.h5", "--animate", "-o", "figures/y.gif")[:2] == (0, "figures/y.gif\n")
+    assert "there is no sample 10" in run("data", "show", "x.h5", "--force", "--sample", "10")[2]
 
 
 def test_help_of_train_lists_the_choices():

@@ -15,7 +15,7 @@ import numpy as np
 from pdeops.config import from_config
 from pdeops.data.schema import SCHEMA, SPLITS, Field, Spec, field_stats, split_codes, split_sizes
 from pdeops.data.virtual import check_sources, readable
-from pdeops.errors import InputError, first_line
+from pdeops.errors import InputError, did_you_mean, first_line
 from pdeops.grid import Grid, Nodes, equally_spaced
 
 
@@ -103,21 +103,29 @@ class DataFile:
 
     def read_input(self, sample: int) -> np.ndarray:
         """Given fields (C, *space) of one sample."""
-        return self._read("input", sample, None)
+        return self._read("input", sample, slice(None))
 
-    def _read(self, which: str, sample: int, frames: slice | None) -> np.ndarray:
-        parts = []
-        for i, x in enumerate(self.spec.fields):
-            if (x.role == "target") != (which == "target"):
-                continue
-            data, component = self._dataset(i)
-            key: tuple[Any, ...] = (sample,) if x.sample_varying else ()
-            if x.time_varying and frames is not None:
-                key = (*key, frames)
-            parts.append(data[(*key, ..., *component)])
+    def read_field(self, name: str, sample: int, frames: slice = slice(None)) -> np.ndarray:
+        """One field of one sample: (n_frames, *space) if it varies in time, else (*space).
+
+        Raises InputError if there is no such field.
+        """
+        names = [x.name for x in self.spec.fields]
+        if name not in names:
+            raise InputError(f"{self.path} has no field {name!r}. {did_you_mean(name, names)}")
+        return self._read_one(names.index(name), sample, frames)
+
+    def _read(self, which: str, sample: int, frames: slice) -> np.ndarray:
+        fields = enumerate(self.spec.fields)
+        parts = [self._read_one(i, sample, frames) for i, x in fields if (x.role == "target") == (which == "target")]
         if len(parts) == 1:
             return parts[0][None]
         return np.stack(parts) if parts else np.empty((0, *self.spec.grid.space.shape), np.float32)
+
+    def _read_one(self, i: int, sample: int, frames: slice) -> np.ndarray:
+        (data, component), x = self._dataset(i), self.spec.fields[i]
+        key: tuple[Any, ...] = (sample,) if x.sample_varying else ()
+        return data[(*key, *((frames,) if x.time_varying else ()), ..., *component)]
 
     def _dataset(self, i: int) -> tuple[Any, tuple[int, ...]]:
         f = self.handle

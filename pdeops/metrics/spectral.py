@@ -1,14 +1,15 @@
-"""Error energy by bands of physical wavenumber."""
+"""Energy by bands of physical wavenumber: of errors in a few bands, of fields shell by shell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi, sqrt
+from math import floor, pi, sqrt
 
 import torch
 from torch import Tensor
 
 from pdeops.bases.fourier import wavenumbers
+from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.norms import check_shape
 
@@ -41,6 +42,27 @@ def default_edges(grid: Grid) -> tuple[float, float]:
     """The 4th and the 12th harmonic of the longest axis: low, middle and high wavenumbers."""
     base = 2 * pi / max(axis.length for axis in grid)
     return 4 * base, 12 * base
+
+
+def shell_spectrum(u: Tensor, grid: Grid) -> Tensor:
+    """E_k = 1/2 sum |c|^2 over the Fourier modes of u (..., *grid) with k - 1/2 <= |kappa| L / (2 pi) < k + 1/2, L the
+    longest side: (..., n_shells), k = 0, 1, ...; the shells sum to the energy 1/2 mean(u^2).
+
+    Shells above `nyquist(grid)` hold only the corners of the lattice's box of modes.
+    Raises InputError on an axis that is not periodic.
+    """
+    for axis in grid:
+        if not axis.periodic:
+            raise InputError(f"axis {axis.name!r} has {axis.nodes} nodes; a Fourier spectrum needs periodic axes")
+    longest = max(axis.length for axis in grid)
+    corner = sqrt(sum((axis.n // 2 * longest / axis.length) ** 2 for axis in grid))
+    shells = floor(corner + 0.5) + 1
+    return band_energy(u, grid, [2 * pi / longest * (k + 0.5) for k in range(shells - 1)]) / 2
+
+
+def nyquist(grid: Grid) -> float:
+    """The least Nyquist frequency among the axes, as a shell of `shell_spectrum`."""
+    return min(axis.n / 2 / axis.length for axis in grid) * max(axis.length for axis in grid)
 
 
 def _cosines(n: int) -> Tensor:

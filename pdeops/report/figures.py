@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from pdeops.grid import Grid
+from pdeops.report.canvas import colours, mesh, pyplot, save
 
 
 def compare(
@@ -17,7 +18,7 @@ def compare(
 ) -> Path:
     """Draw columns of (truth, prediction, error): fields (n_columns, *space) in one or two dimensions (of three,
     the middle slice along the first axis is shown). Truth and prediction share their colours."""
-    plt = _pyplot()
+    plt = pyplot()
     v, u = truth.detach().float().cpu().numpy(), prediction.detach().float().cpu().numpy()
     if space.ndim == 3:
         middle = space[0].n // 2
@@ -37,27 +38,23 @@ def compare(
         axes[1, 0].set_ylabel("error")
     else:
         figure, axes = plt.subplots(3, len(v), figsize=(2.6 * len(v) + 1, 7.6), squeeze=False, layout="constrained")
-        extent = [e for axis in (space[0], space[1]) for e in (axis.start, axis.start + axis.length)]
-        bound = np.abs(u - v).max() or 1.0
+        bound = float(np.abs(u - v).max()) or 1.0
         for i, name in enumerate(columns):
-            low, high = float(v[i].min()), float(v[i].max())
-            if low < 0 < high:
-                low, high = -max(-low, high), max(-low, high)
-            cmap = "RdBu_r" if low < 0 else "viridis"
+            shared = colours(v[i])
             rows = (
-                ("truth", v[i], cmap, low, high),
-                ("prediction", u[i], cmap, low, high),
-                ("error", u[i] - v[i], "PuOr_r", -bound, bound),
+                ("truth", v[i], shared),
+                ("prediction", u[i], shared),
+                ("error", u[i] - v[i], ("PuOr_r", -bound, bound)),
             )
-            for ax, (label, field, colours, vmin, vmax) in zip(axes[:, i], rows, strict=True):
-                image = ax.imshow(field.T, origin="lower", extent=extent, cmap=colours, vmin=vmin, vmax=vmax)
-                ax.set(xticks=[], yticks=[], ylabel=f"{label}\n{space[1].name}" if i == 0 else "")
+            for ax, (label, field, how) in zip(axes[:, i], rows, strict=True):
+                image = mesh(ax, space, field, how)
+                ax.set(xticks=[], yticks=[], aspect="equal", ylabel=f"{label}\n{space[1].name}" if i == 0 else "")
                 figure.colorbar(image, ax=ax, shrink=0.8)
             axes[0, i].set_title(name)
             axes[2, i].set_xlabel(space[0].name)
     if title:
         figure.suptitle(title)
-    return _save(figure, Path(path))
+    return save(figure, Path(path))
 
 
 def training_curve(metrics_csv: str | Path, path: str | Path) -> Path | None:
@@ -70,26 +67,10 @@ def training_curve(metrics_csv: str | Path, path: str | Path) -> Path | None:
                     curves.setdefault(name, []).append((float(row["epoch"]), float(row[name])))
     if not curves:
         return None
-    figure, ax = _pyplot().subplots(figsize=(5.2, 3.6), layout="constrained")
+    figure, ax = pyplot().subplots(figsize=(5.2, 3.6), layout="constrained")
     for name, points in curves.items():
         ax.semilogy(*zip(*points, strict=True), ".-", label=name)
     ax.set_xlabel("epoch")
     ax.grid(alpha=0.3, which="both")
     ax.legend()
-    return _save(figure, Path(path))
-
-
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    _pyplot().close(figure)
-    return path
+    return save(figure, Path(path))

@@ -28,6 +28,18 @@ def test_several_fields(steady):
     assert (file.inputs, file.targets) == (("a", "mask"), ("u", "p"))
 
 
+def test_one_field(steady, trajectories):
+    file = DataFile(steady)
+    np.testing.assert_array_equal(file.read_field("p", 4), file.read_target(4, slice(None))[1])
+    np.testing.assert_array_equal(file.read_field("mask", 4), np.ones((6, 5)))
+    np.testing.assert_array_equal(
+        DataFile(trajectories).read_field("vorticity", 3, slice(1, 5, 2)),
+        DataFile(trajectories).read_target(3, slice(1, 5, 2))[0],
+    )
+    with pytest.raises(InputError, match=r"has no field 'q'. Options: a, mask, p, u"):
+        file.read_field("q", 0)
+
+
 def test_one_handle_per_process(trajectories):
     file = DataFile(trajectories)
     file.read_target(0, slice(0, 1))
@@ -99,5 +111,6 @@ def test_a_file_of_the_well(tmp_path):
     with h5py.File(file.path) as f:
         np.testing.assert_array_equal(file.read_target(7, slice(1, 3))[2], f["t1_fields/velocity"][7, 1:3, ..., 1])
         v = f["t1_fields/velocity"][:8, ..., 1].astype(float)
+    np.testing.assert_array_equal(file.read_field("velocity_x", 7), file.read_target(7, slice(None))[1])
     assert file.stats["velocity_y"]["mean"] == pytest.approx(v.mean())
     assert file.stats["velocity_y"]["std_delta"] == pytest.approx(np.diff(v, axis=1).std())
