@@ -21,7 +21,7 @@ from pdeops.norms import Lp, weak_norm
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.schemes import Nonlinearity
-from pdeops.solvers.steppers import Diverged, Stepper
+from pdeops.solvers.steppers import Diverged, Pace, Stepper
 
 Coefficient = float | Sequence[float]  # one value, or [low, high]: drawn per sample, an input channel
 Tendency = Callable[[Tensor], Tensor]
@@ -146,7 +146,7 @@ class Evolution(Problem):
 
         Raises Diverged, naming the sample and the time, if a solution stops being finite.
         """
-        fields, errors, first = [], [], 0
+        fields, errors, first, pace = [], [], 0, None
         for chunk in a.double().split(self.chunk(a)):
 
             def advanced(fraction: float, first: int = first, size: int = len(chunk)) -> None:
@@ -154,7 +154,7 @@ class Evolution(Problem):
                     progress((first + fraction * size) / len(a))
 
             try:
-                u, error = self._integrate(chunk, advanced)
+                u, error, pace = self._integrate(chunk, advanced, pace)
             except Diverged as failure:
                 raise Diverged(first + failure.sample, failure.reason) from None
             fields.append(u)
@@ -164,14 +164,16 @@ class Evolution(Problem):
         residual = weak_norm(self.grid)(self.residual(a.double(), u, self.grid)).amax(1)
         return Solution(u, residual, error <= self.solver.tolerance, error)
 
-    def _integrate(self, a: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+    def _integrate(self, a: Tensor, progress: Progress, pace: Pace | None) -> tuple[Tensor, Tensor, Pace]:
         basis, start = self._start(a)
 
         def observe(c: Tensor) -> Tensor:
             return basis.to_values(c, self.grid.space)
 
-        u, error = self.solver.solve(*start, observe=observe, distance=self._distance, progress=progress)
-        return u[:, :, -self.grid[0].n :], error  # without the initial state of a late start
+        u, error, pace = self.solver.solve(
+            *start, observe=observe, distance=self._distance, progress=progress, pace=pace
+        )
+        return u[:, :, -self.grid[0].n :], error, pace  # without the initial state of a late start
 
     def stored(self, a: Tensor) -> Tensor:
         shape = self.grid.space.shape

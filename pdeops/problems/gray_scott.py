@@ -17,7 +17,7 @@ class GrayScott(Evolution):
     """u_t = diffusivity_u Laplace u - u v^2 + feed (1 - u), v_t = diffusivity_v Laplace v + u v^2 - (feed + kill) v
     on [0, length]^2, periodic.
 
-    Source: Pearson, Complex patterns in a simple system, Science 261 (1993), with its square of side 2.5.
+    Source: Pearson, Complex patterns in a simple system, Science 261 (1993), on half the side of its square.
     """
 
     name = "gray_scott"
@@ -27,9 +27,9 @@ class GrayScott(Evolution):
     coefficients = ("diffusivity_u", "diffusivity_v", "feed", "kill")
     nonnegative = coefficients
 
-    n: int = 128
-    length: float = 2.5
-    horizon: float = 2000.0
+    n: int = 64
+    length: float = 1.25
+    horizon: float = 1000.0
     frames: int = 50
     diffusivity_u: Coefficient = 2e-5
     diffusivity_v: Coefficient = 1e-5

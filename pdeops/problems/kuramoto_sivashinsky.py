@@ -26,7 +26,8 @@ class KuramotoSivashinsky(Evolution):
 
     n: int = 128
     length: float = 64.0
-    horizon: float = 50.0
+    start: float = 25.0
+    horizon: float = 75.0
     frames: int = 100
     initial: Inputs = field(default_factory=lambda: PeriodicKernel(width=0.05))
 
@@ -52,7 +53,8 @@ class KuramotoSivashinsky2D(Evolution):
 
     n: int = 64
     length: float = 32.0
-    horizon: float = 25.0
+    start: float = 10.0
+    horizon: float = 20.0
     frames: int = 50
     initial: Inputs = field(default_factory=lambda: PeriodicKernel(width=0.1))
 

@@ -80,7 +80,7 @@ class Ode(Problem):
         """
         check_shape(a, self.grid)
         a = a.double()
-        u, error = self.solver.solve(
+        u, error, _ = self.solver.solve(
             *self._system(a), observe=lambda s: s[..., 0], distance=self._distance, progress=progress
         )
         residual = Lp(self.grid)(self.residual(a, u, self.grid)).amax(1)

@@ -30,13 +30,13 @@ class ShallowWater(Evolution):
     nonnegative = ("gravity", "depth", "viscosity")
 
     n: int = 64
-    horizon: float = 2.0
-    frames: int = 40
+    horizon: float = 1.0
+    frames: int = 50
     gravity: Coefficient = 1.0
     depth: Coefficient = 1.0
     coriolis: Coefficient = 1.0
     viscosity: Coefficient = 1e-3
-    initial: Inputs = field(default_factory=lambda: PeriodicKernel(width=0.2, amplitude=0.1))
+    initial: Inputs = field(default_factory=lambda: PeriodicKernel(width=0.5, amplitude=0.1))
 
     def start_from(self, fields: Tensor) -> Tensor:
         return torch.cat([fields, torch.zeros_like(fields).expand(-1, 2, -1, -1)], dim=1)
@@ -52,14 +52,15 @@ class ShallowWater(Evolution):
 
         def tendency(c: Tensor) -> Tensor:
             h, u, v = c.split(1, dim=-3)
-            height, east, north, u_x, u_y, v_x, v_y = basis.to_fine(
-                torch.cat([h, u, v, dx * u, dy * u, dx * v, dy * v], dim=-3)
-            ).split(1, dim=-3)
-            products = [height * east, height * north, east * u_x + north * u_y, east * v_x + north * v_y]
-            flux_x, flux_y, advect_u, advect_v = basis.to_modes(torch.cat(products, dim=-3)).split(1, dim=-3)
+            # u . grad u = grad |u|^2 / 2 - spin (v, -u): two derivatives, and so two transforms, fewer
+            fields = basis.to_fine(torch.cat([c, dx * v - dy * u], dim=-3))
+            height, east, north, spin = fields.split(1, dim=-3)
+            products = [height * east, height * north, spin * east, spin * north, (east**2 + north**2) / 2]
+            flux_x, flux_y, spin_u, spin_v, energy = basis.to_modes(torch.cat(products, dim=-3)).split(1, dim=-3)
+            head = gravity * h + energy
             h_t = -dx * (flux_x + depth * u) - dy * (flux_y + depth * v)
-            u_t = coriolis * v - gravity * dx * h - advect_u
-            v_t = -coriolis * u - gravity * dy * h - advect_v
+            u_t = spin_v + coriolis * v - dx * head
+            v_t = -spin_u - coriolis * u - dy * head
             return torch.cat([h_t, u_t, v_t], dim=-3)
 
         return tendency

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import ceil, isfinite
-from typing import Literal
+from math import ceil, inf
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,13 @@ class Diverged(InputError):
 
     def __str__(self) -> str:
         return f"sample {self.sample}: {self.reason}"
+
+
+class Pace(NamedTuple):
+    """Of steps with dt="auto": the relative error that all pairs together may have, and the longest pair."""
+
+    local: float
+    longest: float
 
 
 @dataclass(frozen=True)
@@ -70,35 +77,45 @@ class Stepper:
         observe: Callable[[Tensor], Tensor],
         distance: Callable[[Tensor, Tensor], Tensor],
         progress: Callable[[float], None] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Snapshots (B, C, T, ...) of `observe(u)` at `times`, from the state u (B, C, ...) at times[0] on, and
-        the error of each sample.
+        pace: Pace | None = None,
+    ) -> tuple[Tensor, Tensor, Pace]:
+        """Snapshots (B, C, T, ...) of `observe(u)` at `times`, from the state u (B, C, ...) at times[0] on; the error of
+        each sample; and, of dt="auto", the pace that met the tolerance, which may be handed on as `pace`.
 
         nonlinear: N(u, t). distance: the relative distance (B,) of two trajectories of snapshots.
         Raises Diverged if a solution stops being finite.
         """
-        instants = times.tolist()
-        local = OPTIMISM * self.tolerance
-        for _ in range(ATTEMPTS if self.dt == "auto" else 1):
-            frames = [(observe(u), observe(u))]
-            for t, fine, rough in self._march(linear, nonlinear, u, instants, local):
+        instants, pace = times.tolist(), pace or Pace(OPTIMISM * self.tolerance, inf)
+        for attempt in range(ATTEMPTS if self.dt == "auto" else 1, 0, -1):
+            frames, longest, before = [(observe(u), observe(u))], 0.0, instants[0]
+            for t, fine, rough in self._march(linear, nonlinear, u, instants, pace):
+                longest, before = max(longest, t - before), t
                 if t == instants[len(frames)]:
                     frames.append((observe(fine), observe(rough)))
+                    if attempt > 1 and not self._hopeful(fine, rough):
+                        break
                 if progress:
                     progress((t - instants[0]) / (instants[-1] - instants[0]))
             trajectory, shadow = (torch.stack(list(x), dim=2) for x in zip(*frames, strict=True))
-            error = distance(trajectory, shadow)
-            worst = float(error.max())
-            if worst <= self.tolerance:
-                break
-            local *= max(0.3 * self.tolerance / worst, 0.1) if isfinite(worst) else 0.1
-        return trajectory, error
+            if len(frames) == len(instants):
+                error = distance(trajectory, shadow)
+                worst = float(error.max())
+                if attempt == 1 or worst <= self.tolerance:
+                    break
+                pace = Pace(pace.local * max(0.3 * self.tolerance / worst, 0.1), longest)
+            else:  # steps so long that errors too small to be seen in one pair grow
+                pace = Pace(0.5 * pace.local, 0.6 * longest)
+        return trajectory, error, pace
+
+    def _hopeful(self, fine: Tensor, rough: Tensor) -> bool:
+        """Whether two states are so close that their trajectories may yet meet the tolerance."""
+        return bool((_norms(fine - rough) <= 100 * self.tolerance * _norms(fine)).all())
 
     def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5) -> float:
         """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
         instants = times.tolist()
         start, reached = time.perf_counter(), instants[0]
-        for reached, fine, _ in self._march(linear, nonlinear, u, instants, OPTIMISM * self.tolerance):  # noqa: B007
+        for reached, fine, _ in self._march(linear, nonlinear, u, instants, Pace(OPTIMISM * self.tolerance, inf)):  # noqa: B007
             if u.is_cuda:
                 torch.cuda.synchronize(fine.device)
             if time.perf_counter() - start > limit:
@@ -111,7 +128,12 @@ class Stepper:
         return max(1, ceil(ceil(span / self.dt - 1e-9) / 2))
 
     def _march(
-        self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, instants: list[float], local: float
+        self,
+        linear: Tensor,
+        nonlinear: Nonlinearity,
+        u: Tensor,
+        instants: list[float],
+        pace: Pace,
     ) -> Iterator[tuple[float, Tensor, Tensor]]:
         """(t, u, u at twice the step) after every pair of steps, every instant among the t."""
         scheme, adaptive = SCHEMES[self.scheme], self.dt == "auto"
@@ -120,8 +142,8 @@ class Stepper:
         def step(dt: float):
             return scheme.prepare(linear, dt, u.dtype)
 
-        rough, largest, taken, per_time = u, _norms(u), 0, local / (instants[-1] - instants[0])
-        pair, roundoff = instants[1] - instants[0], 32 * torch.finfo(largest.dtype).eps
+        rough, largest, taken, per_time = u, _norms(u), 0, pace.local / (instants[-1] - instants[0])
+        pair, roundoff = min(instants[1] - instants[0], pace.longest), 32 * torch.finfo(largest.dtype).eps
         for start, end in pairwise(instants):
             span, unchecked, easy = end - start, CHECK_EVERY, False
             # pairs of steps in this span: of dt=auto a power of two, so that doubled steps still end at its end
@@ -146,7 +168,7 @@ class Stepper:
                     largest, unchecked, easy = size, 0, rate * 2 ** (scheme.order + 1) < per_time
                 u, rough = fine, step(pair)(rough, t, nonlinear)
                 done, taken, unchecked = done + 1, taken + 1, unchecked + 1
-                if easy and done % 2 == 0 and count % 2 == 0:
+                if easy and done % 2 == 0 and count % 2 == 0 and 2 * pair <= pace.longest:
                     count, done, unchecked, easy = count // 2, done // 2, CHECK_EVERY, False
                 if (done == count or taken % LOOK_EVERY == 0) and not _finite(u).all():
                     raise self._diverged((~_finite(u)).nonzero()[0], t + pair, taken)

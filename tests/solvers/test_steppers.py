@@ -12,7 +12,7 @@ from pdeops.solvers.steppers import Diverged, Stepper
 
 def run(stepper, linear, nonlinear, u, times, progress=None):
     """(snapshots (B, C, T), errors) of a system without space."""
-    return stepper.solve(
+    u, error, _ = stepper.solve(
         linear,
         nonlinear,
         u,
@@ -21,6 +21,7 @@ def run(stepper, linear, nonlinear, u, times, progress=None):
         distance=lambda u, v: ((u - v).norm(dim=2) / u.norm(dim=2)).amax(1),
         progress=progress,
     )
+    return u, error
 
 
 def state(*rows):
