@@ -38,7 +38,9 @@ def test_the_mean_is_held(cls):
     problem = small(cls, horizon=2.0, frames=2, solver=Stepper(tolerance=1e-6))
     a = problem.sample([0, 1], 0) + torch.tensor([0.0, 0.4], dtype=torch.float64).view(-1, 1, *(1,) * cls.dimensions)
     mean = problem.solve(a).u.flatten(3).mean(3)
-    torch.testing.assert_close(mean, torch.tensor([[[0.0]], [[0.4]]]).to(mean).expand_as(mean), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        mean, torch.tensor([[[0.0]], [[0.4]]], dtype=torch.float64).expand_as(mean), rtol=0, atol=1e-14
+    )
 
 
 @BOTH
