@@ -156,7 +156,7 @@ def test_spots():
     assert v.min() >= 0
     assert (v.amax((1, 2)) > 0.24).all()
     assert v.max() <= 0.25
-    torch.testing.assert_close(inputs(Grid.periodic((64, 64), 1.0), range(4), 0), coarse, rtol=0, atol=1e-13)
+    torch.testing.assert_close(inputs(Grid.periodic((64, 64), 2 * pi), range(4), 0), coarse, rtol=0, atol=1e-13)
 
 
 def test_the_size_of_a_spot():
