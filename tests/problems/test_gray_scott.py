@@ -38,14 +38,14 @@ def test_uniform_states():
         for start in starts
     ]
     exact = torch.from_numpy(np.stack(exact)).view(3, 2, 5, 1, 1)
-    torch.testing.assert_close(problem.solve(a).u, exact.expand(-1, -1, -1, 4, 4), rtol=0, atol=1e-8)
+    torch.testing.assert_close(problem.solve(a).u, exact.expand(-1, -1, -1, 4, 4), rtol=0, atol=1e-9)
 
 
 def test_each_species_spreads_with_its_own_diffusivity():
     problem = GrayScott(n=8, length=2.0, diffusivity_u=3.0, diffusivity_v=0.5, feed=0.25, kill=0.5)
     basis = problem.basis(problem.grid.space)
-    kx, ky = pi * torch.arange(-3, 4).roll(-3).view(-1, 1), pi * torch.arange(4)
-    laplace = -(kx.double() ** 2 + ky.double() ** 2)
+    k = pi * torch.arange(-3, 4, dtype=torch.float64).roll(-3)
+    laplace = -(k.view(-1, 1) ** 2 + k[:4] ** 2)
     expected = torch.stack([3.0 * laplace - 0.25, 0.5 * laplace - 0.75])
     torch.testing.assert_close(problem.linear(basis, torch.zeros(1, 2, 8, 8)).squeeze(0), expected)
 
@@ -70,4 +70,5 @@ def test_coefficients_drawn_per_sample(drawn):
     u = problem.solve(a).u
     for i in range(2):
         own = {name: float(a[i, problem.in_names.index(name), 0, 0]) for name in drawn}
+        assert all(low < own[name] < high for name, (low, high) in drawn.items())
         torch.testing.assert_close(u[i : i + 1], GrayScott(**settings, **own).solve(a[i : i + 1, :2]).u)

@@ -47,6 +47,7 @@ def test_a_range_of_reynolds_numbers_is_an_input():
     assert flow.in_names == ("vorticity", "reynolds")
     assert flow.parameters == {"drag": 0.1}
     a = flow.sample([0, 1], 0)
+    assert 10 < a[:, 1].min() < a[:, 1].max() < 1000
     u = flow.solve(a).u
     for i in range(2):
         alone = KolmogorovFlow(**SHORT, resolution=None, reynolds=float(a[i, 1, 0, 0]))
