@@ -44,7 +44,7 @@ class GrayScott(Evolution):
         return torch.cat(torch.broadcast_tensors(*(x if x.ndim > 2 else x.unsqueeze(0) for x in (u, v))), dim=-3)
 
     def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
-        supply = self.coefficient("feed", a) * (basis.k2 == 0)
+        supply = self.coefficient("feed", a) * (basis.k2 == 0).to(basis.k2)
 
         def tendency(c: Tensor) -> Tensor:
             u, v = basis.to_fine(c).split(1, dim=-3)

@@ -124,13 +124,14 @@ class Spots(Inputs):
     width: float = 0.1
 
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
+        periods = space.points() / torch.tensor([axis.length for axis in space], dtype=torch.float64)
         fields = []
         for i in indices:
             centres = np.random.default_rng([seed, i]).uniform(size=(self.count, space.ndim))
             empty = torch.ones(space.shape, dtype=torch.float64)
-            for centre in centres:
-                periods = space.points() / torch.tensor([a.length for a in space]) - torch.from_numpy(centre)
-                empty *= 1 - torch.exp(-torch.sin(pi * periods).square().sum(-1) / (2 * self.width**2))
+            for centre in torch.from_numpy(centres):
+                distance2 = torch.sin(pi * (periods - centre)).square().sum(-1)
+                empty *= 1 - torch.exp(-distance2 / (2 * self.width**2))
             fields.append(torch.stack([(1 + empty) / 2, (1 - empty) / 4]))
         return torch.stack(fields)
 

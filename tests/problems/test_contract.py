@@ -180,6 +180,19 @@ def test_the_solution_converges_in_space(make):
     assert errors[2] < max(errors[1] / 3, 1e-7)
 
 
+def test_products_are_free_of_aliasing(make):
+    """N(u) of all modes of a lattice is the projection of N(u) on one of four times the nodes."""
+    problem = make()
+    space = problem.grid.space
+    a = torch.randn(1, len(problem.out_names), *space.shape, dtype=torch.float64)
+    u = problem.basis(space).to_values(problem.basis(space).to_modes(a))
+    found = []
+    for n in (problem.n, 4 * problem.n):
+        basis = problem.basis(space.resized((n,) * space.ndim))
+        found.append(basis.to_values(problem.nonlinear(basis, a)(basis.to_modes(u)), space))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12 * float(1 + found[1].abs().max()))
+
+
 def test_the_residual_is_differentiable(make):
     problem = make(7)
     a = problem.sample([0], 0)

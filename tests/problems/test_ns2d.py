@@ -9,7 +9,6 @@ from pdeops.bases.fourier import Fourier
 from pdeops.errors import InputError
 from pdeops.problems.inputs import Matern
 from pdeops.problems.ns2d import NavierStokes2D
-from pdeops.problems.vorticity import Diagonal, Kolmogorov
 from pdeops.solvers.steppers import Stepper
 
 
@@ -39,48 +38,6 @@ def test_drag_damps_every_mode_alike():
     a = torch.cos(6 * pi * y).view(1, 1, 16, 16)
     exact = torch.exp(-(0.7 + 1e-2 * (6 * pi) ** 2) * problem.grid[0].points()).view(-1, 1, 1) * a.unsqueeze(2)
     torch.testing.assert_close(problem.solve(a).u, exact)
-
-
-@pytest.mark.parametrize("length", [1.0, 2 * pi])
-def test_kolmogorov_forcing_is_the_curl_of_a_shear(length):
-    """(d_x f_y - d_y f_x) of f = (A sin(kappa y), 0), kappa = 2 pi 3 / length, by finite differences."""
-    problem = NavierStokes2D(n=32, length=length, forcing=Kolmogorov(amplitude=2.0, wavenumber=3))
-    basis = Fourier(problem.grid.space)
-    y, h, kappa = basis.points()[1], 1e-5, 6 * pi / length
-    expected = -2.0 * (torch.sin(kappa * (y + h)) - torch.sin(kappa * (y - h))) / (2 * h)
-    values = problem.forcing(basis)
-    assert values.shape == basis.shape
-    torch.testing.assert_close(values, expected.expand(basis.shape), rtol=1e-6, atol=1e-6)
-
-
-def tendency(problem, w):
-    basis = Fourier(problem.grid.space)
-    return basis.to_values(problem.nonlinear(basis, w)(basis.to_modes(w)))
-
-
-def test_the_nonlinearity_is_minus_u_grad_w_plus_f():
-    """Against the advective form, differentiated by hand, for a flow whose advection does not vanish."""
-    problem = NavierStokes2D(n=32, length=2 * pi, forcing=Diagonal(amplitude=0.3))
-    x, y = problem.grid.space.points().unbind(-1)
-    # psi = sin x cos 2y + cos 3x, u = psi_y, v = -psi_x, w = -Laplace psi
-    w = 5 * torch.sin(x) * torch.cos(2 * y) + 9 * torch.cos(3 * x)
-    u, v = -2 * torch.sin(x) * torch.sin(2 * y), -torch.cos(x) * torch.cos(2 * y) + 3 * torch.sin(3 * x)
-    w_x, w_y = 5 * torch.cos(x) * torch.cos(2 * y) - 27 * torch.sin(3 * x), -10 * torch.sin(x) * torch.sin(2 * y)
-    expected = -(u * w_x + v * w_y) + 0.3 * (torch.sin(x + y) + torch.cos(x + y))
-    torch.testing.assert_close(tendency(problem, w[None, None])[0, 0], expected)
-
-
-def test_advection_conserves_energy_enstrophy_and_the_mean():
-    """<N(w), psi> = <N(w), w> = <N(w), 1> = 0: exactly, because products are free of aliasing."""
-    problem = NavierStokes2D(n=24, forcing=None)
-    generator = torch.Generator().manual_seed(0)
-    basis = Fourier(problem.grid.space)
-    c = basis.to_modes(torch.randn(1, 1, 24, 24, generator=generator, dtype=torch.float64))
-    c[..., 0, 0] = 0
-    w, advection = basis.to_values(c), tendency(problem, basis.to_values(c))
-    psi = basis.to_values(c / torch.where(basis.k2 > 0, basis.k2, 1.0))
-    for test in (w, psi, torch.ones_like(w)):
-        assert abs(float((advection * test).sum())) < 1e-11 * float(advection.norm() * test.norm())
 
 
 def test_enstrophy_balance_of_the_solution():
