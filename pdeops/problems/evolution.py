@@ -21,7 +21,7 @@ from pdeops.norms import Lp, weak_norm
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.schemes import Nonlinearity
-from pdeops.solvers.steppers import Diverged, Pace, Stepper
+from pdeops.solvers.steppers import Diverged, Pace, Stepper, floored
 
 Coefficient = float | Sequence[float]  # one value, or [low, high]: drawn per sample, an input channel
 Tendency = Callable[[Tensor], Tensor]
@@ -206,7 +206,7 @@ class Evolution(Problem):
         """Relative L2 distance over the stored trajectory, of the worst channel; u (B, C, T, *space)."""
         norm = Lp(self.grid)
         u, v = u[:, :, -self.grid[0].n :], v[:, :, -self.grid[0].n :]
-        return (norm(u - v) / norm(u).clamp_min(torch.finfo(u.dtype).tiny)).amax(1)
+        return (norm(u - v) / floored(norm(u))).amax(1)
 
     def tendencies(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor]:
         """(L u, N(u)) of snapshots u (B, C, T, *space), each of u's shape; spectral, products free of aliasing."""

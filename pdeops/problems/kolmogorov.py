@@ -8,6 +8,7 @@ from math import pi
 from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
+from pdeops.errors import InputError
 from pdeops.problems.evolution import Coefficient, Evolution, Tendency
 from pdeops.problems.inputs import Inputs, McWilliams
 from pdeops.problems.vorticity import Forcing, Kolmogorov, advection
@@ -38,6 +39,11 @@ class KolmogorovFlow(Evolution):
     drag: Coefficient = 0.1
     forcing: Forcing = field(default_factory=Kolmogorov)
     initial: Inputs = field(default_factory=McWilliams)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reynolds == 0:
+            raise InputError("problem.reynolds=0: wanted reynolds > 0")
 
     def linear(self, basis: Fourier, a: Tensor) -> Tensor:
         return -basis.k2 / self.coefficient("reynolds", a) - self.coefficient("drag", a)

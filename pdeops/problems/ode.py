@@ -20,7 +20,7 @@ from pdeops.norms import Lp, check_shape
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.schemes import Nonlinearity
-from pdeops.solvers.steppers import Stepper
+from pdeops.solvers.steppers import Stepper, floored
 
 DEGREE = 5  # of the splines through the controls
 FEWEST = 7  # nodes: what differences of sixth order take
@@ -102,7 +102,7 @@ class Ode(Problem):
     def _distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Relative L2 distance of the worst component; u (B, C_out, n)."""
         norm = Lp(self.grid)
-        return (norm(u - v) / norm(u).clamp_min(torch.finfo(u.dtype).tiny)).amax(1)
+        return (norm(u - v) / floored(norm(u))).amax(1)
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """r = s' - L s - N(s, a, t), a and u both on `grid`, derivatives by differences of sixth order: that is the

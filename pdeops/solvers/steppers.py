@@ -79,8 +79,8 @@ class Stepper:
         progress: Callable[[float], None] | None = None,
         pace: Pace | None = None,
     ) -> tuple[Tensor, Tensor, Pace]:
-        """Snapshots (B, C, T, ...) of `observe(u)` at `times`, from the state u (B, C, ...) at times[0] on; the error of
-        each sample; and, of dt="auto", the pace that met the tolerance, which may be handed on as `pace`.
+        """Snapshots (B, C, T, ...) of `observe(u)` at `times`, from the state u (B, C, ...) at times[0] on; the error
+        of each sample; and, of dt="auto", the pace that met the tolerance, which may be handed on as `pace`.
 
         nonlinear: N(u, t). distance: the relative distance (B,) of two trajectories of snapshots.
         Raises Diverged if a solution stops being finite.
@@ -109,7 +109,7 @@ class Stepper:
 
     def _hopeful(self, fine: Tensor, rough: Tensor) -> bool:
         """Whether two states are so close that their trajectories may yet meet the tolerance."""
-        return bool((_norms(fine - rough) <= 100 * self.tolerance * _norms(fine)).all())
+        return bool((_norms(fine - rough) <= 100 * self.tolerance * floored(_norms(fine))).all())
 
     def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5) -> float:
         """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
@@ -157,7 +157,7 @@ class Stepper:
                 fine = step(pair / 2)(step(pair / 2)(u, t, nonlinear), t + pair / 2, nonlinear)
                 if adaptive and unchecked >= CHECK_EVERY:
                     size = torch.maximum(largest, _norms(fine))
-                    gap = _norms(fine - step(pair)(u, t, nonlinear)) / size.clamp_min(torch.finfo(size.dtype).tiny)
+                    gap = _norms(fine - step(pair)(u, t, nonlinear)) / floored(size)
                     worst = float(gap.max())
                     rate = worst / pair
                     if not (rate <= per_time or worst <= roundoff):
@@ -181,6 +181,13 @@ class Stepper:
             f"the solution is no longer finite at time {t:g}, step {2 * pairs} "
             f"(scheme {self.scheme}, dt {self.dt}). {remedy}",
         )
+
+
+def floored(norms: Tensor) -> Tensor:
+    """The norms (B, C) of channels to which errors are compared: a channel that is zero but for the round-off of the
+    others is measured by the square root of the round-off times the largest of them."""
+    info = torch.finfo(norms.dtype)
+    return norms.maximum(info.eps**0.5 * norms.amax(1, keepdim=True)).clamp_min(info.tiny)
 
 
 def _norms(u: Tensor) -> Tensor:

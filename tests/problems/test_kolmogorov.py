@@ -5,6 +5,7 @@ from math import pi
 import pytest
 import torch
 
+from pdeops.errors import InputError
 from pdeops.problems.inputs import PeriodicKernel
 from pdeops.problems.kolmogorov import KolmogorovFlow
 from pdeops.problems.ns2d import NavierStokes2D
@@ -52,3 +53,8 @@ def test_a_range_of_reynolds_numbers_is_an_input():
     for i in range(2):
         alone = KolmogorovFlow(**SHORT, resolution=None, reynolds=float(a[i, 1, 0, 0]))
         torch.testing.assert_close(u[i : i + 1], alone.solve(a[i : i + 1, :1]).u)
+
+
+def test_no_reynolds_number_of_zero():
+    with pytest.raises(InputError, match="reynolds > 0"):
+        KolmogorovFlow(reynolds=0.0)

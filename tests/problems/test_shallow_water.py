@@ -126,3 +126,15 @@ def test_rest_stays_rest():
     a[:, 0] = 0.2
     u = problem.solve(a).u
     torch.testing.assert_close(u, a.unsqueeze(2).expand_as(u), rtol=0, atol=1e-15)
+
+
+def test_a_channel_of_round_off_does_not_rule_the_steps():
+    """A geostrophic shear: v is zero but for round-off, and the steps follow h and u."""
+    problem = ShallowWater(n=16, horizon=0.5, frames=2, viscosity=0.0)
+    y = problem.grid.space.points()[..., 1]
+    h = 0.1 * torch.cos(2 * pi * y)
+    u = 0.1 * 2 * pi * torch.sin(2 * pi * y)  # coriolis u = -gravity h_y
+    a = torch.stack([h, u, 1e-17 * torch.cos(2 * pi * (y + 0.1))]).unsqueeze(0)
+    solution = problem.solve(a)
+    assert solution.converged.all()
+    torch.testing.assert_close(solution.u, a.unsqueeze(2).expand(-1, -1, 3, -1, -1), rtol=0, atol=1e-10)
