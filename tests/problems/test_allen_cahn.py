@@ -75,7 +75,7 @@ def test_a_published_solution():
 
     basis = Nodal(512, 2.0)
     nonlinear = problem.nonlinear(basis, a)
-    same, _ = problem.solver.solve(
+    same, _, _ = problem.solver.solve(
         problem.linear(basis, a),
         lambda c, t: nonlinear(c),
         basis.to_modes(a),

@@ -21,7 +21,7 @@ def small(cls, **settings):
 
 @BOTH
 def test_tiny_perturbations_grow_at_k2_less_k4(cls):
-    problem = small(cls, horizon=1.0, frames=1)
+    problem = small(cls, start=0.0, horizon=1.0, frames=1)
     modes = [(m,) for m in range(1, 6)] if cls.dimensions == 1 else [(1, 0), (0, 1), (2, -1), (0, 4), (3, 3)]
     kappa = 2 * pi / problem.length * torch.tensor(modes, dtype=torch.float64)
     a = 1e-9 * torch.cos(torch.einsum("mi,...i->m...", kappa, problem.grid.space.points())).unsqueeze(1)
@@ -35,7 +35,7 @@ def test_tiny_perturbations_grow_at_k2_less_k4(cls):
 
 @BOTH
 def test_the_mean_is_held(cls):
-    problem = small(cls, horizon=2.0, frames=2, solver=Stepper(tolerance=1e-6))
+    problem = small(cls, start=0.0, horizon=2.0, frames=2, solver=Stepper(tolerance=1e-6))
     a = problem.sample([0, 1], 0) + torch.tensor([0.0, 0.4], dtype=torch.float64).view(-1, 1, *(1,) * cls.dimensions)
     mean = problem.solve(a).u.flatten(3).mean(3)
     torch.testing.assert_close(
