@@ -27,7 +27,7 @@ from pdeops.problems.inputs import PeriodicKernel
 from pdeops.problems.kuramoto_sivashinsky import KuramotoSivashinsky
 from pdeops.solvers.schemes import SCHEMES
 
-REPEATS, STEPS = 9, 100
+STEPS = 100
 CASES: dict[str, tuple[type[Evolution], dict[str, float], float]] = {
     "burgers": (Burgers1D, {"viscosity": 0.01}, 1e-3),
     "kuramoto-sivashinsky": (KuramotoSivashinsky, {"length": 64.0}, 0.05),
@@ -69,12 +69,12 @@ def theirs(name: str, problem: Evolution, u: torch.Tensor, dt: float) -> Callabl
     return lambda: run(start).block_until_ready()
 
 
-def medians(*jobs: Callable[[], object]) -> list[float]:
+def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
     """Median seconds of each job, the jobs taking turns."""
     for job in jobs:
         job()
     times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for job, record in zip(jobs, times, strict=True):
             start = time.perf_counter()
             job()
@@ -85,6 +85,7 @@ def medians(*jobs: Callable[[], object]) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     if options.threads == 1:  # XLA's own threads
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -106,7 +107,7 @@ def main() -> None:
                 c = torch.fft.rfft(part)
                 times = STEPS * -(-batch // len(part))
                 jobs = [mine, lambda: [(torch.fft.rfft(part), torch.fft.irfft(c)) for _ in range(times)]]  # noqa: B023
-                seconds = medians(*jobs, *([other] if other else []))
+                seconds = medians(options.repeats, *jobs, *([other] if other else []))
                 micro = [1e6 * seconds[0] / STEPS, 4e6 * seconds[1] / STEPS]
                 row = f"{name:<22}{n:>6}{batch:>6}{micro[0]:>9.0f}{micro[1]:>9.0f}"
                 if other:

@@ -27,7 +27,7 @@ from pdeops.problems.vorticity import Diagonal
 from pdeops.solvers.schemes import SCHEMES
 from pdeops.solvers.steppers import Stepper
 
-REPEATS, VISCOSITY = 9, 1e-3
+VISCOSITY = 1e-3
 
 
 class Peer:
@@ -64,12 +64,12 @@ def ours(n: int, scheme: str, dt: float) -> tuple[Fourier, Callable[[Tensor, int
     return basis, advance
 
 
-def medians(*jobs: Callable[[], object]) -> list[float]:
+def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
     """Median seconds of each job, the jobs taking turns."""
     times: list[list[float]] = [[] for _ in jobs]
     for job in jobs:
         job()
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for job, record in zip(jobs, times, strict=True):
             start = time.perf_counter()
             job()
@@ -85,7 +85,7 @@ def start(lattice: int, batch: int, most: int) -> Tensor:
     return basis.to_values(basis.to_modes(few), Grid.periodic((lattice, lattice)))
 
 
-def steps(peer: str | None) -> None:
+def steps(peer: str | None, repeats: int) -> None:
     print("\nCN-RK4, float64, ms per step of the batch")
     print(
         f"{'lattice':>8}{'batch':>6}{'ours':>9}{'floor':>9}{'peer':>9}{'ratio':>7}{'peer/floor':>12}{'difference':>12}"
@@ -107,7 +107,7 @@ def steps(peer: str | None) -> None:
             if peer:
                 theirs, hat = Peer(peer, lattice, "cn_rk4"), torch.fft.rfft2(w.squeeze(1))
                 jobs += [lambda: theirs.advance(hat, dt, repeat)]  # noqa: B023
-            seconds = medians(*jobs)
+            seconds = medians(repeats, *jobs)
             mine, floor = 1e3 * seconds[0] / repeat, 5e3 * seconds[1] / repeat
             row = f"{lattice:>8}{batch:>6}{mine:>9.2f}{floor:>9.2f}"
             if peer:
@@ -193,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="a checkout of scaomath/torch-cfd")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--only", choices=("steps", "trajectory"))
     parser.add_argument("--horizon", type=float, default=1.0, help="of the trajectory")
     options = parser.parse_args()
@@ -203,7 +204,7 @@ def main() -> None:
         print("no --peer PATH: torch-cfd's side is skipped")
     with torch.no_grad():
         if options.only != "trajectory":
-            steps(options.peer)
+            steps(options.peer, options.repeats)
         if options.only != "steps":
             trajectory(options.peer, options.horizon)
 

@@ -76,8 +76,8 @@ class UnitRange(Inputs):
 @dataclass(frozen=True, kw_only=True)
 class McWilliams(Inputs):
     """Vorticity of a random flow with its energy near wavenumber `peak`: Gaussian stream functions of deviation
-    1 / (k (1 + (k / peak)^4)), each sample scaled to a mean square velocity of 1/2 over the modes of its lattice (so that
-    one sample on two lattices differs by a factor, of 1 to 5e-7 from 64 nodes a side on).
+    1 / (k (1 + (k / peak)^4)), each sample scaled to a mean square velocity of 1/2 over the modes of its lattice (so
+    that one sample on two lattices differs by a factor, of 1 to 5e-7 from 64 nodes a side on).
 
     Source: McWilliams, J. Fluid Mech. 146 (1984), section 2, with the deviation where that has the variance, as in
     the data sets of Cao, Brarda, Li and Xi, Spectral-Refiner, ICLR 2025.

@@ -32,3 +32,15 @@ def test_the_table_of_a_sweep(tmp_path):
         (tmp_path / "sweep" / str(i) / "metrics.json").write_text(json.dumps({"test/relative_l2": value}))
     out = script(ROOT / "table.py", tmp_path / "sweep")
     assert "test/relative_l2 0.2000 +- 0.1000 over 3 runs, from 0.1000 to 0.3000" in out
+
+
+@pytest.mark.slow
+def test_the_solvers_benchmarks():
+    out = script(ROOT / "bench" / "navier_stokes.py", "--only", "steps", "--repeats", 1)
+    assert "torch-cfd's side is skipped" in out
+    assert len([line for line in out.splitlines() if line.split()[:1] in (["64"], ["256"])]) == 4
+    assert "ours, quickest at 1e-6" in script(
+        ROOT / "bench" / "navier_stokes.py", "--only", "trajectory", "--horizon", 0.2
+    )
+    assert "kuramoto-sivashinsky" in script(ROOT / "bench" / "etdrk.py", "--repeats", 1)
+    assert "samples/s" in script(ROOT / "bench" / "generation.py", "--sizes", 32, "--horizon", 0.2)
