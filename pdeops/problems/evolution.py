@@ -186,7 +186,7 @@ class Evolution(Problem):
     def chunk(self, a: Tensor) -> int:
         """Samples that are stepped at once."""
         nodes = prod(self.basis(self.grid.space.resized(a.shape[-self.dimensions :])).shape)
-        return max(1, CHUNK_BYTES[a.device.type] // (8 * len(self.out_names) * nodes))
+        return max(1, CHUNK_BYTES["cpu" if a.device.type == "cpu" else "cuda"] // (8 * len(self.out_names) * nodes))
 
     def _start(self, a: Tensor) -> tuple[Fourier, tuple[Tensor, Nonlinearity, Tensor, Tensor]]:
         """The basis of a's lattice, and what the stepper integrates: L, N, the initial state, the instants."""

@@ -103,6 +103,8 @@ class Stepper:
                 if attempt == 1 or worst <= self.tolerance:
                     break
                 pace = Pace(pace.local * max(0.3 * self.tolerance / worst, 0.1), longest)
+            elif attempt == 1:
+                raise self._diverged((~_finite(fine)).nonzero()[:1], t)
             else:  # steps so long that errors too small to be seen in one pair grow
                 pace = Pace(0.5 * pace.local, 0.6 * longest)
         return trajectory, error, pace
@@ -161,6 +163,8 @@ class Stepper:
                     worst = float(gap.max())
                     rate = worst / pair
                     if not (rate <= per_time or worst <= roundoff):
+                        if not _finite(u).all():
+                            return  # since the last estimate: the caller tries shorter steps
                         if pair < SMALLEST * span:
                             raise self._diverged(gap.nan_to_num(nan=torch.inf).amax(1).argmax(), t, taken)
                         count, done = 2 * count, 2 * done
@@ -170,16 +174,17 @@ class Stepper:
                 done, taken, unchecked = done + 1, taken + 1, unchecked + 1
                 if easy and done % 2 == 0 and count % 2 == 0 and 2 * pair <= pace.longest:
                     count, done, unchecked, easy = count // 2, done // 2, CHECK_EVERY, False
-                if (done == count or taken % LOOK_EVERY == 0) and not _finite(u).all():
-                    raise self._diverged((~_finite(u)).nonzero()[0], t + pair, taken)
+                if not adaptive and (done == count or taken % LOOK_EVERY == 0) and not _finite(u).all():
+                    raise self._diverged((~_finite(u)).nonzero()[:1], t + pair, taken)
                 yield (end if done == count else start + done * span / count), u, rough
 
-    def _diverged(self, sample: Tensor, t: float, pairs: int) -> Diverged:
+    def _diverged(self, sample: Tensor, t: float, pairs: int | None = None) -> Diverged:
+        """Of the sample whose index is the one element of a tensor, or of none in particular."""
         remedy = "Lower problem.solver.dt, or raise problem.n." if self.dt != "auto" else "Raise problem.n."
+        step = "" if pairs is None else f", step {2 * pairs}"
         return Diverged(
-            int(sample),
-            f"the solution is no longer finite at time {t:g}, step {2 * pairs} "
-            f"(scheme {self.scheme}, dt {self.dt}). {remedy}",
+            int(sample.reshape(-1)[0]) if sample.numel() else 0,
+            f"the solution is no longer finite at time {t:g}{step} (scheme {self.scheme}, dt {self.dt}). {remedy}",
         )
 
 

@@ -1,7 +1,7 @@
 """Snapshots, the choice of steps, the error estimate, and what stops an integration."""
 
 import time
-from math import cos, exp, sin
+from math import cos, exp, log1p, sin
 
 import pytest
 import torch
@@ -126,3 +126,16 @@ def test_mistakes_are_refused():
     for wrong in ({"dt": 0}, {"dt": "fast"}, {"tolerance": 0.0}):
         with pytest.raises(InputError, match="auto or positive"):
             Stepper(**wrong)
+
+
+def test_what_turns_stiff_between_two_estimates_is_solved_again():
+    """u' = -k(t) u, k rising from 0 to 2000 within 0.01: long steps meet it unawares."""
+    times = [0.0, 0.5, 0.51, 1.0]
+
+    def stiff(u, t):
+        return -2000 / (1 + exp((0.5 - t) / 0.002)) * u
+
+    u, error = run(Stepper(tolerance=1e-6), ZERO, stiff, state([1.0], [2.0]), times)
+    assert float(error.max()) <= 1e-6
+    exact = [exp(-2000 * 0.002 * log1p(exp((t - 0.5) / 0.002))) for t in times]
+    assert u[1, 0].tolist() == pytest.approx([2 * v for v in exact], abs=2e-6)
