@@ -150,6 +150,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         return value in get_args(wanted)
     if wanted in (None, type(None)):
         return value is None
+    if value is None:
+        return not inspect.isclass(wanted) or wanted is object
     if wanted is bool:
         return isinstance(value, bool)
     if wanted is int:
@@ -216,8 +218,19 @@ def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str])
     close = [siblings[name] for name in nearest(leaf, siblings)] or nearest(key, keys, cutoff=0.8)
     if close:
         return f"unknown key {key!r} in {text!r}. Did you mean {' or '.join(map(repr, close))}?"
+    others = _options_with(parent, leaf)
+    if others:
+        return f"{key!r} in {text!r}: not of the {parent} that is chosen. It is a key of {' and '.join(others)}."
     known = sorted(siblings.values()) or sorted({k.split(".")[0] for k in keys})
     return f"unknown key {key!r} in {text!r}. Known here: {', '.join(known)}."
+
+
+def _options_with(group: str, key: str) -> list[str]:
+    """The options of a group that have a key, as group=option."""
+    if not is_group(group):
+        return []
+    paths = sorted((shipped("conf") / group).glob("*.yaml"))
+    return [f"{group}={path.stem}" for path in paths if key in OmegaConf.load(path)]
 
 
 def _known_keys(arguments: Sequence[str]) -> list[str]:

@@ -118,7 +118,8 @@ def _eigenfunctions(m: int) -> tuple[np.ndarray, np.ndarray]:
     k = np.arange(m)
     stiffness = 4 * k + 6.0
     mass = np.diag(2 / (2 * k + 1) + 2 / (2 * k + 5))
-    mass += np.diag(-2 / (2 * k[:-2] + 5), 2) + np.diag(-2 / (2 * k[:-2] + 5), -2)
+    if m > 2:
+        mass += np.diag(-2 / (2 * k[:-2] + 5), 2) + np.diag(-2 / (2 * k[:-2] + 5), -2)
     # the mass in terms of the stiffness, not the other way round: large eigenvalues are those that come out exactly
     roots = np.sqrt(stiffness)
     inverse, vectors = eigh(mass / roots[:, None] / roots)

@@ -53,8 +53,9 @@ class DataFile:
     @property
     def handle(self) -> h5py.File:
         if self._handle is None or self._pid != os.getpid():
-            if not self.path.exists():
-                raise InputError(f"there is no data file {self.path}")
+            if not self.path.is_file():
+                what = "is a folder" if self.path.is_dir() else "is not there"
+                raise InputError(f"there is no data file {self.path}: it {what}")
             try:
                 handle = h5py.File(self.path, "r")
             except OSError as error:

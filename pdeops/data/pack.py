@@ -32,6 +32,8 @@ def pack(path: str | Path, out: str | Path | None = None) -> str:
     with FileLock(path.with_suffix(".lock")):
         file = DataFile(path)
         folders = sorted({path.parent / Path(name).parent for name in sources(file.handle)})
+        if not folders and out is not None:
+            raise InputError(f"{path} holds its values already: there is nothing to pack into {out}; copy the file")
         if not folders:
             return f"{path} holds its values already; nothing was done"
         if file.spec.problem is None:

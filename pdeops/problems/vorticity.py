@@ -48,7 +48,7 @@ class Kolmogorov(Forcing):
 
 
 def advection(basis: Fourier, forcing: Forcing | None) -> Tendency:
-    """w -> -u . grad w + f in coefficients, as (d_xx - d_yy)(u v) + d_xy (v^2 - u^2) + f: four transforms.
+    """w -> -u . grad w + f in coefficients, as -(d_xx - d_yy)(u v) - d_xy (v^2 - u^2) + f: four transforms.
 
     Source: Basdevant, J. Comput. Phys. 50 (1983).
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,7 +20,8 @@ CHECK_EVERY = 4  # pairs of steps between two local error estimates of dt=auto
 LOOK_EVERY = 64  # pairs of steps between two looks for values that are not finite
 OPTIMISM = 50  # dt=auto starts with a local tolerance so much larger: dissipation forgets most local errors ...
 ATTEMPTS = 10  # ... and runs again with a smaller one where it does not
-SMALLEST = 2.0**-24  # of the distance of two snapshots: no step goes below
+FINEST = 1e-13  # tolerance
+SMALLEST = 2.0**-20  # of the distance of two snapshots: no step goes below
 
 
 class Diverged(InputError):
@@ -61,11 +62,12 @@ class Stepper:
                 f"problem.solver.scheme={self.scheme!r} is not known. {did_you_mean(self.scheme, SCHEMES)}"
             )
         positive = self.dt == "auto" or (isinstance(self.dt, int | float) and self.dt > 0)
-        if not positive or not self.tolerance > 0:
+        if not self.tolerance >= FINEST:
             raise InputError(
-                f"problem.solver: dt={self.dt}, tolerance={self.tolerance}; dt must be auto or positive, "
-                "the tolerance positive"
+                f"problem.solver.tolerance={self.tolerance}: wanted at least {FINEST:g}, what double precision can tell"
             )
+        if not positive:
+            raise InputError(f"problem.solver.dt={self.dt}: wanted auto, or a positive step")
 
     def solve(
         self,
@@ -85,28 +87,38 @@ class Stepper:
         nonlinear: N(u, t). distance: the relative distance (B,) of two trajectories of snapshots.
         Raises Diverged if a solution stops being finite.
         """
-        instants, pace = times.tolist(), pace or Pace(OPTIMISM * self.tolerance, inf)
+        instants, pace, shown = times.tolist(), pace or Pace(OPTIMISM * self.tolerance, inf), 0.0
+        if not _finite(u).all():
+            raise Diverged(
+                int((~_finite(u)).nonzero()[0]), "its input is not finite. Check the distribution of inputs."
+            )
         for attempt in range(ATTEMPTS if self.dt == "auto" else 1, 0, -1):
             frames, longest, before = [(observe(u), observe(u))], 0.0, instants[0]
-            for t, fine, rough in self._march(linear, nonlinear, u, instants, pace):
-                longest, before = max(longest, t - before), t
-                if t == instants[len(frames)]:
-                    frames.append((observe(fine), observe(rough)))
-                    if attempt > 1 and not self._hopeful(fine, rough):
-                        break
-                if progress:
-                    progress((t - instants[0]) / (instants[-1] - instants[0]))
+            try:
+                for t, fine, rough in self._march(linear, nonlinear, u, instants, pace):
+                    longest, before = max(longest, t - before), t
+                    if t == instants[len(frames)]:
+                        frames.append((observe(fine), observe(rough)))
+                        if attempt > 1 and not self._hopeful(fine, rough):
+                            break
+                    shown = max(shown, (t - instants[0]) / (instants[-1] - instants[0]))  # attempts do not go back
+                    if progress:
+                        progress(shown)
+            except Diverged:  # perhaps for steps too long between two estimates
+                if attempt == 1:
+                    raise
             trajectory, shadow = (torch.stack(list(x), dim=2) for x in zip(*frames, strict=True))
-            if len(frames) == len(instants):
-                error = distance(trajectory, shadow)
-                worst = float(error.max())
-                if attempt == 1 or worst <= self.tolerance:
-                    break
+            complete = len(frames) == len(instants)
+            error = distance(trajectory, shadow) if complete else torch.full((len(u),), inf)
+            worst = float(error.max())
+            if complete and (attempt == 1 or worst <= self.tolerance):
+                break
+            if isfinite(worst):
                 pace = Pace(pace.local * max(0.3 * self.tolerance / worst, 0.1), longest)
             elif attempt == 1:
                 raise self._diverged((~_finite(fine)).nonzero()[:1], t)
             else:  # steps so long that errors too small to be seen in one pair grow
-                pace = Pace(0.5 * pace.local, 0.6 * longest)
+                pace = Pace(0.5 * pace.local, 0.6 * (longest or instants[1] - instants[0]))
         return trajectory, error, pace
 
     def _hopeful(self, fine: Tensor, rough: Tensor) -> bool:
@@ -116,13 +128,17 @@ class Stepper:
     def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5) -> float:
         """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
         instants = times.tolist()
-        start, reached = time.perf_counter(), instants[0]
-        for reached, fine, _ in self._march(linear, nonlinear, u, instants, Pace(OPTIMISM * self.tolerance, inf)):  # noqa: B007
+        begin = time.perf_counter()
+        marks = [(0.0, instants[0])]
+        for t, fine, _ in self._march(linear, nonlinear, u, instants, Pace(OPTIMISM * self.tolerance, inf)):
             if u.is_cuda:
                 torch.cuda.synchronize(fine.device)
-            if time.perf_counter() - start > limit:
+            marks.append((time.perf_counter() - begin, t))
+            if marks[-1][0] > limit:
                 break
-        return (time.perf_counter() - start) * (instants[-1] - instants[0]) / (reached - instants[0])
+        # at the pace of the second half: the first may be that of a transient
+        (middle, t_middle), (end, t_end) = marks[(len(marks) - 1) // 2], marks[-1]
+        return end + (end - middle) / (t_end - t_middle) * (instants[-1] - t_end)
 
     def pairs(self, span: float) -> int:
         """Pairs of steps over a time span at a fixed dt."""
@@ -140,10 +156,11 @@ class Stepper:
         """(t, u, u at twice the step) after every pair of steps, every instant among the t."""
         scheme, adaptive = SCHEMES[self.scheme], self.dt == "auto"
 
-        @cache
+        @lru_cache(maxsize=6)  # two levels of steps, and snapshots whose distances differ in the last digit
         def step(dt: float):
             return scheme.prepare(linear, dt, u.dtype)
 
+        start_state = u
         rough, largest, taken, per_time = u, _norms(u), 0, pace.local / (instants[-1] - instants[0])
         pair, roundoff = min(instants[1] - instants[0], pace.longest), 32 * torch.finfo(largest.dtype).eps
         for start, end in pairwise(instants):
@@ -166,7 +183,14 @@ class Stepper:
                         if not _finite(u).all():
                             return  # since the last estimate: the caller tries shorter steps
                         if pair < SMALLEST * span:
-                            raise self._diverged(gap.nan_to_num(nan=torch.inf).amax(1).argmax(), t, taken)
+                            worst_sample = gap.nan_to_num(nan=torch.inf).amax(1).argmax()
+                            if _norms(fine).max() > 1e3 * _norms(start_state).max():
+                                raise self._diverged(worst_sample, t, taken)
+                            raise Diverged(
+                                int(worst_sample),
+                                f"no step of {self.scheme} is short enough for problem.solver.tolerance="
+                                f"{self.tolerance:g} at time {t:g}. Raise it, or take a scheme of higher order.",
+                            )
                         count, done = 2 * count, 2 * done
                         continue
                     largest, unchecked, easy = size, 0, rate * 2 ** (scheme.order + 1) < per_time
