@@ -26,6 +26,7 @@ from pdeops.data.shards import check_device, claim, parts_of, shard_path, solve_
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.problems.base import Problem
+from pdeops.solvers.steppers import Diverged
 
 
 def spec_of(problem: Problem) -> Spec:
@@ -143,7 +144,10 @@ def _estimate(problem: Problem, missing: Sequence[range], seed: int, device: str
         return f"in an unknown time{how}: this machine has no {device} to try it on"
     pilot = problem.sample(missing[0], seed).to(device)
     with torch_threads(engine.threads):
-        one = problem.cost(pilot) / len(pilot)
+        try:
+            one = problem.cost(pilot) / len(pilot)
+        except Diverged as failure:
+            raise InputError(f"{problem.name}, sample {missing[0][failure.sample]}: {failure.reason}") from failure
     share = min(sum(map(len, missing)), math.ceil(len(missing) / jobs) * len(missing[0]))
     caveat = " (if each is as fast as one alone on this machine, and none waits in a queue)" if how else ""
     return f"about {_duration(one * share)}{how}{caveat}"

@@ -79,9 +79,9 @@ def solve_shard(
     bad = (~solution.converged).nonzero().flatten().tolist()
     if bad:
         raise InputError(
-            f"{built.name}: sample {indices[bad[0]]} has a solver error of {float(solution.error[bad].max()):.1e}, "
-            "above problem.solver.tolerance. Lower problem.solver.dt (or raise the tolerance, if you mean it). Whole "
-            "shards written so far are kept."
+            f"{built.name}: sample {indices[bad[0]]} has a solver error of {float(solution.error[bad[0]]):.1e}, "
+            "above problem.solver.tolerance. Lower problem.solver.dt (or set it to auto), or raise the tolerance, if you "
+            "mean it. Whole shards written so far are kept."
         )
     with atomically(path) as temporary, h5py.File(temporary, "w") as f:
         f["a"], f["u"] = built.stored(a).float().numpy(), solution.u.float().cpu().numpy()
