@@ -80,7 +80,7 @@ def solve_shard(
     if bad:
         raise InputError(
             f"{built.name}: sample {indices[bad[0]]} has a solver error of {float(solution.error[bad[0]]):.1e}, "
-            "above problem.solver.tolerance. Lower problem.solver.dt (or set it to auto), or raise the tolerance, if you "
+            "above problem.solver.tolerance. Lower problem.solver.dt, or set it to auto, or raise the tolerance if you "
             "mean it. Whole shards written so far are kept."
         )
     with atomically(path) as temporary, h5py.File(temporary, "w") as f:
