@@ -86,7 +86,7 @@ def draw_budget(ax: Any, budget: Budget, name: str, times: Tensor) -> None:
             ax.set_yscale("symlog", linthresh=10 ** ceil(log10(typical)))
     if ax.get_yscale() == "linear":
         ax.yaxis.set_major_formatter("{x:.2g}")  # without a common factor, which would stand in the title's way
-    ax.set_title(literal(f"energy budget of {name}") + f"\n{second}")
+    ax.set_title(literal(f"budget of ½⟨{name}²⟩") + f"\n{second}")
     ax.set_xlabel("time")
     _tidy(ax, below=True)
 

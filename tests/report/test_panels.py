@@ -46,7 +46,7 @@ def test_a_budget_on_its_scale(ax):
     part = torch.cos(TIMES)[None]
     budget = Budget(("u", "v"), torch.cat([part, 2 + part]), *(torch.cat([0 * part, x * part]) for x in (3, 1, 1.5)))
     draw_budget(ax, budget, "v", TIMES)
-    assert ax.get_title() == "energy budget of v\nremainder / largest term: 0.2 (median), 0.2 (most)"
+    assert ax.get_title() == "budget of ½⟨v²⟩\nremainder / largest term: 0.2 (median), 0.2 (most)"
     assert ax.get_yscale() == "linear"
     drawn = dict(zip([line.get_label() for line in ax.lines], (line.get_ydata() for line in ax.lines), strict=True))
     np.testing.assert_allclose(drawn["remainder"], 0.5 * part[0])
@@ -62,7 +62,7 @@ def test_a_budget_whose_first_frames_dwarf_the_others(ax):
 def test_a_constant_energy_is_called_constant(ax):
     noise = 1e-8 * torch.cos(50 * TIMES)[None]
     draw_budget(ax, Budget(("u",), 1 + noise, noise, 0 * noise, 0 * noise), "u", TIMES)
-    assert ax.get_title() == "energy budget of u\n½⟨u²⟩ is constant to 2e-08"
+    assert ax.get_title() == "budget of ½⟨u²⟩\n½⟨u²⟩ is constant to 2e-08"
     assert ax.get_ylim()[1] > 1e-3
 
 

@@ -83,7 +83,7 @@ def test_a_page_of_an_evolution(line, tmp_path, monkeypatch):
         "4 samples (2 train, 1 validation, 1 test); 32 nodes on [0, 1]; 9 frames from t = 0 to 0.5",
         f"sample 2, viscosity = {viscosity:.3g}",
         "spectrum of u, mean of 4 samples",
-        "energy budget of u",
+        "budget of ½⟨u²⟩",
         "each sample as solved",
         "Nyquist",
     ):
