@@ -41,6 +41,13 @@ GOLDEN = [
     (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
     (["engine=processes", "engine.jobs=0"], "engine.jobs=0: wanted at least 1"),
     (["engine=processes", "engine.jobs=all"], "engine.jobs='all': wanted an integer or null, got str"),
+    (["engine.jobs=2"], "It is a key of engine=dask and engine=processes and engine=slurm."),
+    (["problem.initial=null"], "problem.initial=None: wanted Inputs"),
+    (["problem.solver=null"], "problem.solver=None: wanted Stepper"),
+    (["problem.solver.tolerance=1e-30"], "wanted at least 1e-13"),
+    (["problem.solver.dt=fast"], "problem.solver.dt='fast': wanted a number or one of 'auto'"),
+    (["problem.viscosity=[1,2,3]"], "problem.viscosity=[1, 2, 3]: wanted one number, or [low, high]"),
+    (["problem.resolution=4"], "problem.resolution=4 is below problem.n=8"),
     (["engine=slurm"], "engine=slurm: there is no Slurm on this machine"),
     # what cannot be read
     (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),

@@ -138,7 +138,7 @@ class Stepper:
                 break
         # at the pace of the second half: the first may be that of a transient
         (middle, t_middle), (end, t_end) = marks[(len(marks) - 1) // 2], marks[-1]
-        return end + (end - middle) / (t_end - t_middle) * (instants[-1] - t_end)
+        return end + ((end - middle) / (t_end - t_middle) * (instants[-1] - t_end) if t_end > t_middle else 0.0)
 
     def pairs(self, span: float) -> int:
         """Pairs of steps over a time span at a fixed dt."""
@@ -184,7 +184,7 @@ class Stepper:
                             return  # since the last estimate: the caller tries shorter steps
                         if pair < SMALLEST * span:
                             worst_sample = gap.nan_to_num(nan=torch.inf).amax(1).argmax()
-                            if _norms(fine).max() > 1e3 * _norms(start_state).max():
+                            if not _norms(fine).max() <= 1e3 * _norms(start_state).max().clamp_min(1.0):
                                 raise self._diverged(worst_sample, t, taken)
                             raise Diverged(
                                 int(worst_sample),
