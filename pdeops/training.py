@@ -15,6 +15,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from pdeops.config import differences, from_config, to_config
+from pdeops.data.file import DataFile
 from pdeops.errors import InputError, first_line
 from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve
@@ -26,6 +27,7 @@ from pdeops.window import Window
 def generate(config: dict[str, Any]) -> Path:
     """Make the data file of a configuration; print where it is."""
     path = _data(config).prepare()
+    DataFile(path)  # one that is there already may be broken, or a virtual one without its shards
     print(path)
     return path
 
