@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from timing import medians
 
 from pdeops.grid import Grid
 from pdeops.problems.burgers1d import Burgers1D
@@ -74,19 +73,6 @@ def transforms(u: torch.Tensor, c: torch.Tensor, times: int) -> None:
     for _ in range(times):
         torch.fft.rfft(u)
         torch.fft.irfft(c)
-
-
-def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
-    """Median seconds of each job, the jobs taking turns."""
-    for job in jobs:
-        job()
-    times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(repeats):
-        for job, record in zip(jobs, times, strict=True):
-            start = time.perf_counter()
-            job()
-            record.append(time.perf_counter() - start)
-    return [statistics.median(record) for record in times]
 
 
 def main() -> None:

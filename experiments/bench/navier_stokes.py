@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable
 
 import torch
+from timing import medians
 from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
@@ -69,19 +69,6 @@ def transforms(u: Tensor, c: Tensor, times: int) -> None:
     for _ in range(times):
         torch.fft.rfft2(u)
         torch.fft.irfft2(c)
-
-
-def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
-    """Median seconds of each job, the jobs taking turns."""
-    times: list[list[float]] = [[] for _ in jobs]
-    for job in jobs:
-        job()
-    for _ in range(repeats):
-        for job, record in zip(jobs, times, strict=True):
-            start = time.perf_counter()
-            job()
-            record.append(time.perf_counter() - start)
-    return [statistics.median(record) for record in times]
 
 
 def start(lattice: int, batch: int, most: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
 from pdeops.problems.evolution import Coefficient, Evolution, Tendency
+from pdeops.problems.flux import burgers_flux
 from pdeops.problems.inputs import Inputs, Matern
 
 
@@ -33,5 +34,4 @@ class Burgers1D(Evolution):
         return -self.coefficient("viscosity", a) * basis.k2
 
     def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
-        flux = -0.5j * basis.k[0]
-        return lambda u: flux * basis.to_modes(basis.to_fine(u).square())
+        return burgers_flux(basis)

@@ -69,7 +69,7 @@ class DiffusionReaction(Evolution):
 
     def _source(self, a: Tensor) -> Tensor:
         """The channel of the source (B, 1, x), of inputs with or without a time axis."""
-        channel = a[:, self.in_names.index("source") - len(self.in_names)].unsqueeze(1)  # a history may come before
+        channel = self.channel("source", a).unsqueeze(1)
         return channel if channel.ndim == 3 else channel[:, :, 0]
 
     def constrain(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:

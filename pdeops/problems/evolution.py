@@ -126,12 +126,15 @@ class Evolution(Problem):
         values = torch.tensor(uniform, dtype=fields.dtype).exp()
         return values.view(-1, 1, *(1,) * self.dimensions).expand(-1, 1, *fields.shape[2:])
 
+    def channel(self, name: str, a: Tensor) -> Tensor:
+        """The channel of `a` that is called `name`, which is no part of the initial state."""
+        return a[:, self.in_names.index(name) - len(self.in_names)]  # from the end: a history may come before
+
     def coefficient(self, name: str, a: Tensor) -> float | Tensor:
         """Its value, or one per sample of `a`, (B, 1, *ones)."""
         if name not in self.varying:
             return getattr(self, name)
-        channel = a[:, self.in_names.index(name) - len(self.in_names)]  # from the end: a history may come before
-        return channel.flatten(1).mean(1).view(-1, 1, *(1,) * self.dimensions)
+        return self.channel(name, a).flatten(1).mean(1).view(-1, 1, *(1,) * self.dimensions)
 
     @abstractmethod
     def linear(self, basis: Fourier, a: Tensor) -> Tensor:
@@ -210,11 +213,15 @@ class Evolution(Problem):
 
     def tendencies(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor]:
         """(L u, N(u)) of snapshots u (B, C, T, *space), each of u's shape; spectral, products free of aliasing."""
+        return self._parts(a, u, space)[:2]
+
+    def _parts(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor, Tensor]:
+        """L u, N(u), and what of u is in the basis."""
         basis = self.basis(space, u.device, u.dtype)
         c = basis.to_modes(u.movedim(2, 0))
-        parts = self.linear(basis, a) * c, self.nonlinear(basis, a)(c)
-        linear, nonlinear = (basis.to_values(part).movedim(0, 2) for part in parts)
-        return linear, nonlinear
+        parts = self.linear(basis, a) * c, self.nonlinear(basis, a)(c), c
+        linear, nonlinear, resolved = (basis.to_values(part).movedim(0, 2) for part in parts)
+        return linear, nonlinear, resolved
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """r = u_t - L u - N(u): u_t by sixth-order differences of the snapshots, the rest spectral with
@@ -225,7 +232,5 @@ class Evolution(Problem):
             raise InputError(f"{self.name}: a residual needs at least two snapshots on a time axis; got {grid}")
         points = grid[0].points()
         u_t = torch.einsum("st,bct...->bcs...", differentiation_matrix(points).to(u), u)
-        linear, nonlinear = self.tendencies(a, u, grid.space)
-        basis = self.basis(grid.space, u.device, u.dtype)
-        unresolved = u - basis.to_values(basis.to_modes(u))
-        return u_t - linear - nonlinear + unresolved / float(points[1] - points[0])
+        linear, nonlinear, resolved = self._parts(a, u, grid.space)
+        return u_t - linear - nonlinear + (u - resolved) / float(points[1] - points[0])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
 from pdeops.problems.evolution import Coefficient, Evolution, Tendency
+from pdeops.problems.flux import burgers_flux
 from pdeops.problems.inputs import Inputs, PeriodicKernel
 
 
@@ -34,5 +35,4 @@ class KortewegDeVries(Evolution):
         return 1j * self.coefficient("dispersion", a) * basis.k[0] ** 3
 
     def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
-        flux = -0.5j * basis.k[0]
-        return lambda u: flux * basis.to_modes(basis.to_fine(u).square())
+        return burgers_flux(basis)

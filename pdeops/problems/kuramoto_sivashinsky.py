@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
 from pdeops.problems.evolution import Evolution, Tendency
+from pdeops.problems.flux import burgers_flux
 from pdeops.problems.inputs import Inputs, PeriodicKernel
 
 
@@ -35,8 +36,7 @@ class KuramotoSivashinsky(Evolution):
         return basis.k2 - basis.k2**2
 
     def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
-        flux = -0.5j * basis.k[0]
-        return lambda u: flux * basis.to_modes(basis.to_fine(u).square())
+        return burgers_flux(basis)
 
 
 @dataclass(kw_only=True, eq=False)
