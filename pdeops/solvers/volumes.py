@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import prod
+from math import inf, prod
 
 import numpy as np
 import torch
@@ -14,6 +13,52 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+
+
+def unknowns(grid: Grid) -> tuple[int, ...]:
+    """The shape of the unknowns on a grid: all nodes, but those at the ends of a uniform axis with Dirichlet conditions."""
+    return tuple(axis.n - 2 * _pinned(axis) for axis in grid)
+
+
+def inner(u: Tensor, grid: Grid) -> Tensor:
+    """The unknowns (..., *unknowns) of a field (..., *grid)."""
+    for d, axis in enumerate(grid, u.ndim - grid.ndim):
+        if _pinned(axis):
+            u = u.narrow(d, 1, axis.n - 2)
+    return u
+
+
+def spacing(axis: Axis) -> float:
+    """The distance of two nodes. Raises InputError on nodes that are not equally spaced or hold one end of two."""
+    if axis.nodes not in ("periodic", "cell", "uniform"):
+        raise InputError(f"axis {axis.name!r}: finite volumes need periodic, cell or uniform nodes; got {axis.nodes}")
+    if axis.n - 2 * _pinned(axis) < 1:
+        raise InputError(f"axis {axis.name!r}: n={axis.n} leaves no unknown between its ends")
+    return axis.length / (axis.n - 1 if axis.nodes == "uniform" else axis.n)
+
+
+def ends(axis: Axis) -> float:
+    """The distance of an outermost unknown from the boundary value beyond it, in spacings; inf where there is none."""
+    if axis.bc != "dirichlet":
+        return inf
+    return 1.0 if axis.nodes == "uniform" else 0.5
+
+
+def volumes(grid: Grid) -> Tensor:
+    """The volumes around the unknowns relative to those inside the box, (*unknowns), float64: 1, and half of it at each
+    end of a uniform axis that is an unknown itself."""
+    out = torch.ones((), dtype=torch.float64)
+    for axis in grid:
+        w = torch.ones(axis.n - 2 * _pinned(axis), dtype=torch.float64)
+        if axis.nodes == "uniform" and not _pinned(axis):
+            w[[0, -1]] = 0.5
+        out = out.unsqueeze(-1) * w
+    return out
+
+
+def _pinned(axis: Axis) -> bool:
+    return axis.nodes == "uniform" and axis.bc == "dirichlet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,37 +66,28 @@ class FiniteVolumes:
     """(A u)_i = sum over the axes of F_(i+1) - F_i, plus reaction_i u_i, with the flux F_i = forward_i u_(i-1)
     - backward_i u_i through the face between the unknowns i - 1 and i of a line.
 
-    forward, backward: per axis (B, *shape) with one entry more along that axis. Outermost faces lead to a value of zero
-    outside (coefficient zero: a wall), on a periodic axis to the other end, the first and the last being one face.
-    Equal ones (the same tensors) make the operator symmetric, conductances. reaction: (B, *shape) or None;
-    periodic: per axis. Raises InputError on shapes that do not fit.
+    forward, backward: per axis (B, *unknowns) with one entry more along that axis. The outermost faces lead to values
+    outside, which `inflow` brings to the right-hand side (coefficient zero: a wall); of a periodic axis they are one
+    face, twice. Equal ones (the same tensors) make the operator symmetric: conductances. reaction: (B, *unknowns) or
+    None. Raises InputError on shapes that do not fit the grid.
     """
 
+    grid: Grid
     forward: tuple[Tensor, ...]
     backward: tuple[Tensor, ...]
     reaction: Tensor | None = None
-    periodic: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.periodic:
-            object.__setattr__(self, "periodic", (False,) * len(self.forward))
-        batch, shape = self.batch, self.shape
+        shape = self.shape
         for d, faces in [*enumerate(self.forward), *enumerate(self.backward)]:
-            wanted = (batch, *shape[:d], shape[d] + 1, *shape[d + 1 :])
+            wanted = (self.batch, *shape[:d], shape[d] + 1, *shape[d + 1 :])
             if tuple(faces.shape) != wanted:
-                raise InputError(f"faces along axis {d} of shape {tuple(faces.shape)}; wanted {wanted}")
-        if self.reaction is not None and tuple(self.reaction.shape) != (batch, *shape):
-            raise InputError(f"a reaction of shape {tuple(self.reaction.shape)}; wanted {(batch, *shape)}")
-
-    @classmethod
-    def symmetric(
-        cls, faces: Sequence[Tensor], reaction: Tensor | None = None, periodic: tuple[bool, ...] = ()
-    ) -> FiniteVolumes:
-        """The operator of these conductances."""
-        return cls(tuple(faces), tuple(faces), reaction, periodic)
+                raise InputError(f"faces along axis {d} of shape {tuple(faces.shape)}; wanted {wanted} on {self.grid}")
+        if self.reaction is not None and tuple(self.reaction.shape) != (self.batch, *shape):
+            raise InputError(f"a reaction of shape {tuple(self.reaction.shape)}; wanted {(self.batch, *shape)}")
 
     @property
-    def is_symmetric(self) -> bool:
+    def symmetric(self) -> bool:
         return all(f is b for f, b in zip(self.forward, self.backward, strict=True))
 
     @property
@@ -60,32 +96,33 @@ class FiniteVolumes:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one vector of unknowns."""
-        first = self.forward[0].shape[1:]
-        return (first[0] - 1, *first[1:])
+        """Of the unknowns of one system."""
+        return unknowns(self.grid)
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        parts = self.forward if self.reaction is None else (*self.forward, self.reaction)
+        return torch.complex128 if any(x.is_complex() for x in parts) else parts[0].dtype
+
     def __getitem__(self, samples: slice | list[int]) -> FiniteVolumes:
         """Some of the batch."""
         forward = tuple(f[samples] for f in self.forward)
-        backward = forward if self.is_symmetric else tuple(b[samples] for b in self.backward)
-        return FiniteVolumes(
-            forward, backward, None if self.reaction is None else self.reaction[samples], self.periodic
-        )
+        backward = forward if self.symmetric else tuple(b[samples] for b in self.backward)
+        reaction = None if self.reaction is None else self.reaction[samples]
+        return FiniteVolumes(self.grid, forward, backward, reaction)
 
     def apply(self, u: Tensor) -> Tensor:
-        """A u of fields (B, *shape), or of (*shape) where the batch is one; differentiable."""
+        """A u of fields (B, *unknowns), or of (*unknowns) where the batch is one; differentiable."""
         if u.ndim == len(self.shape):
             return self.apply(u[None])[0]
-        out = self.reaction * u if self.reaction is not None else torch.zeros_like(u)
-        for d, (forward, backward, periodic) in enumerate(
-            zip(self.forward, self.backward, self.periodic, strict=True), 1
-        ):
+        out = torch.zeros_like(u) if self.reaction is None else self.reaction * u
+        for d, (axis, forward, backward) in enumerate(zip(self.grid, self.forward, self.backward, strict=True), 1):
             n = u.shape[d]
-            if periodic:
+            if axis.periodic:
                 extended = torch.cat([u.narrow(d, n - 1, 1), u, u.narrow(d, 0, 1)], dim=d)
             else:
                 extended = functional.pad(u, [0, 0] * (u.ndim - 1 - d) + [1, 1])
@@ -94,39 +131,37 @@ class FiniteVolumes:
         return out
 
     def inflow(self, d: int, below: Tensor | float, above: Tensor | float) -> Tensor:
-        """What values outside the two ends of axis d add to the right-hand side, (B, *shape)."""
-        d, n = d + 1, self.shape[d]
-        out = self.forward[d - 1].new_zeros((self.batch, *self.shape))
-        out.narrow(d, 0, 1).add_(self.forward[d - 1].narrow(d, 0, 1) * below)
-        out.narrow(d, n - 1, 1).add_(self.backward[d - 1].narrow(d, n, 1) * above)
+        """What values outside the two ends of axis d add to the right-hand side, (B, *unknowns)."""
+        n = self.shape[d]
+        out = self.forward[d].new_zeros((self.batch, *self.shape))
+        out.narrow(d + 1, 0, 1).add_(self.forward[d].narrow(d + 1, 0, 1) * below)
+        out.narrow(d + 1, n - 1, 1).add_(self.backward[d].narrow(d + 1, n, 1) * above)
         return out
 
     @cached_property
     def diagonal(self) -> Tensor:
-        """(B, *shape)"""
-        out = torch.zeros_like(self.reaction) if self.reaction is not None else None
-        for d, (forward, backward) in enumerate(zip(self.forward, self.backward, strict=True), 1):
-            n = self.shape[d - 1]
-            part = forward.narrow(d, 1, n) + backward.narrow(d, 0, n)
-            out = part if out is None else out + part
-        assert out is not None
-        return out if self.reaction is None else out + self.reaction
+        """(B, *unknowns)"""
+        out = self.forward[0].new_zeros((self.batch, *self.shape)) if self.reaction is None else self.reaction
+        for d, (forward, backward) in enumerate(zip(self.forward, self.backward, strict=True)):
+            n = self.shape[d]
+            out = out + forward.narrow(d + 1, 1, n) + backward.narrow(d + 1, 0, n)
+        return out
 
     @property
     def pattern(self) -> tuple[np.ndarray, np.ndarray]:
-        """indptr and indices of the matrices of `values`, which all have the same pattern."""
-        return _pattern(self.shape, self.periodic)[:2]
+        """indptr and indices of all matrices of operators of this shape."""
+        return _pattern(self.shape, tuple(axis.periodic for axis in self.grid))[:2]
 
     @property
     def values(self) -> np.ndarray:
         """The entries of the matrices (B, nnz), in the order of `pattern`."""
-        place = _pattern(self.shape, self.periodic)[2]
+        place = _pattern(self.shape, tuple(axis.periodic for axis in self.grid))[2]
         entries = [self.diagonal.flatten(1)]
-        for d, (forward, backward) in enumerate(zip(self.forward, self.backward, strict=True), 1):
-            n, first = self.shape[d - 1], 0 if self.periodic[d - 1] else 1
-            entries.append(-forward.narrow(d, first, n - first).flatten(1))  # of u_(i-1) in row i
-            entries.append(-backward.narrow(d, 1, n - first).flatten(1))  # of u_(i+1) in row i
-        return torch.cat([x.expand(self.batch, -1) for x in entries], dim=1).cpu().numpy()[:, place]
+        for d, (axis, forward, backward) in enumerate(zip(self.grid, self.forward, self.backward, strict=True)):
+            n, first = self.shape[d], 0 if axis.periodic else 1
+            entries.append(-forward.narrow(d + 1, first, n - first).flatten(1))  # of u_(i-1) in row i
+            entries.append(-backward.narrow(d + 1, 1, n - first).flatten(1))  # of u_(i+1) in row i
+        return torch.cat([x.to(self.dtype) for x in entries], dim=1).cpu().numpy()[:, place]
 
     def matrix(self, i: int = 0) -> sparse.csr_array:
         """The matrix of sample i, rows and columns in the order of the flattened unknowns."""
@@ -136,7 +171,7 @@ class FiniteVolumes:
 
 @lru_cache(maxsize=16)
 def _pattern(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """indptr, indices, and where in the list (diagonal, then per axis the neighbours below and above) each entry is."""
+    """indptr, indices, and where each entry is in the list of diagonal and, per axis, neighbours below and above."""
     index = np.arange(prod(shape), dtype=np.int32).reshape(shape)
     rows, columns = [index.ravel()], [index.ravel()]
     for d, wraps in enumerate(periodic):

@@ -1,0 +1,81 @@
+"""Batches of linear systems, and what solves them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pdeops.solvers.volumes import FiniteVolumes, volumes
+
+
+@dataclass(frozen=True, eq=False)
+class Systems:
+    """A_i x_i = b_i, one per sample.
+
+    operator: the A_i; b: (B, *unknowns); definite: whether the problem knows every A_i to be positive definite, up to
+    constants if `singular`: constants are then in the null space of every A_i and A_i^T, and the mean-free solution is
+    wanted. Singular systems whose b_i has a mean have no solution; solvers take its mean-free part, and the residual shows it.
+    """
+
+    operator: FiniteVolumes
+    b: Tensor
+    definite: bool
+    singular: bool = False
+
+    def __len__(self) -> int:
+        return len(self.b)
+
+    def __getitem__(self, samples: slice | list[int]) -> Systems:
+        return Systems(self.operator[samples], self.b[samples], self.definite, self.singular)
+
+    def solvable(self) -> Tensor:
+        """b in double precision, without its mean if `singular`."""
+        b = self.b.to(torch.complex128 if self.b.is_complex() else torch.float64)
+        return b - b.flatten(1).mean(1).view(-1, *(1,) * (b.ndim - 1)) if self.singular else b
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x, without its mean over the box if `singular`."""
+        if not self.singular:
+            return x
+        weights = volumes(self.operator.grid).to(x.device)
+        mean = (x * weights).flatten(1).sum(1) / weights.sum()
+        return x - mean.view(-1, *(1,) * (x.ndim - 1))
+
+    def residual(self, x: Tensor) -> Tensor:
+        """|b - A x| / |b| (B,), of double precision; |b - A x| where b is zero, inf where it is not a number."""
+        norm = torch.linalg.vector_norm
+        size = norm(self.b.flatten(1), dim=1)
+        defect = norm((self.b - self.operator.apply(x)).flatten(1), dim=1)
+        return (defect / torch.where(size > 0, size, 1.0)).nan_to_num(nan=torch.inf)
+
+
+class Solves(NamedTuple):
+    """x (B, *unknowns), and per sample the true relative residual, the steps that a method took (0: a direct one), its products with the
+    operator, and the sentence that says why it stopped."""
+
+    x: Tensor
+    residual: Tensor
+    iterations: Tensor
+    applications: Tensor
+    reasons: tuple[str, ...]
+
+
+Progress = Callable[[float], None]
+
+
+class LinearSolver(ABC):
+    """Solves a batch of systems until |b - A x| <= tolerance |b|."""
+
+    tolerance: float
+
+    @abstractmethod
+    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
+        """Solutions in double precision; samples that miss the tolerance come back as they are, with their residual.
+
+        Raises InputError if the method does not apply to systems of this kind.
+        """
