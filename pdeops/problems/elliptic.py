@@ -2,49 +2,160 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, prod
+from typing import ClassVar, Self
 
-import numpy as np
 import torch
-from scipy.sparse import sparray, spmatrix
-from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Boundary, Grid, Nodes, axis_names
 from pdeops.problems.base import Problem, Progress, Solution
+from pdeops.solvers.auto import Auto
+from pdeops.solvers.direct import Direct
+from pdeops.solvers.systems import LinearSolver, Systems
+from pdeops.solvers.volumes import inner, placed, volumes
+
+log = logging.getLogger(__name__)
+
+PILOT = 6  # samples by which a solver is chosen
+CHUNK = 2**22  # unknowns whose systems are held at once
 
 
+@dataclass(kw_only=True, eq=False)
 class Elliptic(Problem):
-    """A steady linear PDE: one sparse system per sample."""
+    """A steady linear PDE on a box, discretised by finite volumes.
+
+    n: nodes per side of what is stored; resolution: of the nodes it is solved on (None: n), among which the stored ones
+    are; length: of every side; nodes: uniform (with both ends), cell, or periodic; solver: of the systems.
+    Raises InputError on sizes out of range, and on a resolution whose nodes do not contain the stored ones.
+    """
+
+    dimensions: ClassVar[int] = 2
+    kinds: ClassVar[tuple[Nodes, ...]] = ("uniform", "cell")  # of nodes
+
+    n: int = 129
+    length: float = 1.0
+    nodes: Nodes = "uniform"
+    resolution: int | None = None
+    solver: LinearSolver = field(default_factory=Auto)
+
+    def __post_init__(self) -> None:
+        if self.nodes not in self.kinds:
+            raise InputError(f"problem.nodes={self.nodes!r}: {self.name} is solved on one of {self.kinds}")
+        if self.n < 4 or not 0 < self.length < inf:
+            raise InputError(f"problem.n={self.n}, problem.length={self.length}: wanted n >= 4 and length > 0")
+        if not isinstance(self.solver, LinearSolver):
+            raise InputError(
+                f"problem.solver={type(self.solver).__name__}: {self.name} is steady, and wants a solver of linear "
+                "systems: auto, direct, multigrid, gcrodr ..."
+            )
+        self._factor  # noqa: B018  # raises on a resolution that does not fit
+
+    @property
+    def _factor(self) -> int:
+        """The stored nodes are every so many of those it is solved on."""
+        ends = 1 if self.nodes == "uniform" else 0
+        factor, rest = divmod((self.resolution or self.n) - ends, self.n - ends)
+        if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
+            wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(self.nodes, f"m {self.n}")
+            raise InputError(
+                f"problem.resolution={self.resolution}: wanted {wanted} with a whole number m, so that the "
+                f"{self.n} stored {self.nodes} nodes are among them"
+            )
+        return factor
+
+    def sides(self) -> tuple[Boundary, ...]:
+        """The boundary type of each axis."""
+        return ("periodic" if self.nodes == "periodic" else "dirichlet",) * self.dimensions
+
+    def _lattice(self, n: int) -> Grid:
+        names = axis_names(self.dimensions)
+        return Grid(Axis(x, n, self.length, self.nodes, bc=bc) for x, bc in zip(names, self.sides(), strict=True))
+
+    @property
+    def grid(self) -> Grid:
+        return self._lattice(self.n)
+
+    @property
+    def solved_on(self) -> Grid:
+        """The nodes of inputs and of the solver."""
+        return self._lattice(self.resolution or self.n)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
 
     @abstractmethod
-    def system(self, a: Tensor) -> tuple[sparray | spmatrix, np.ndarray]:
-        """The matrix A and right-hand side b of one input a (C_in, *grid), scaled as the PDE is."""
+    def systems(self, a: Tensor, grid: Grid) -> Systems:
+        """The systems of inputs a (B, C_in, *grid), integrated over the volumes around the unknowns relative to a cell's."""
+
+    def boundary(self, a: Tensor, grid: Grid) -> Tensor | float:
+        """The values of u at nodes that are no unknowns, broadcastable to u (B, C_out, *grid)."""
+        return 0.0
+
+    def unknowns(self, u: Tensor, grid: Grid) -> Tensor:
+        """The unknowns (B, *unknowns) of fields u (B, C_out, *grid)."""
+        return inner(u[:, 0], grid)
+
+    def channels(self, x: Tensor) -> Tensor:
+        """Unknowns x (B, *unknowns) as channels (B, C_out, *unknowns)."""
+        return x.unsqueeze(1)
+
+    def settled(self, indices: Sequence[int], seed: int) -> tuple[Self, str]:
+        pilot = self.sample(indices[:PILOT], seed)
+        solver, reason = self.solver.settled(self.systems(pilot, self.solved_on))
+        return replace(self, solver=solver), reason
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
-        fields, residuals = [], []
-        for i, a_i in enumerate(a.cpu().double()):
-            matrix, b = self.system(a_i)
-            x = spsolve(matrix.tocsc(), b)
-            residuals.append(np.linalg.norm(b - matrix @ x) / (np.linalg.norm(b) or 1.0))
-            fields.append(torch.from_numpy(x).view(len(self.out_names), *self.grid.shape))
-            if progress:
-                progress((i + 1) / len(a))
-        residual = torch.tensor(residuals, dtype=torch.float64)
-        return Solution(torch.stack(fields).to(a.device), residual, residual < 1e-8, residual)
+        """Solutions in double precision; what misses the solver's tolerance is solved once more, directly."""
+        grid, a = self.solved_on, a.double()
+        chunk = max(1, CHUNK // prod(grid.shape))
+        solver, _ = self.solver.settled(self.systems(a[:PILOT], grid))
+        xs, residuals = [], []
+        for first in range(0, len(a), chunk):
+            systems = self.systems(a[first : first + chunk], grid)
+
+            def part(fraction: float, first: int = first, size: int = len(systems)) -> None:
+                if progress:
+                    progress((first + fraction * size) / len(a))
+
+            x, residual, *_, reasons = solver.solve(systems, part)
+            missed = (residual > solver.tolerance).nonzero().flatten().tolist()
+            if missed:
+                log.warning(
+                    "%s: %d of %d samples missed the tolerance (%s) and are solved directly",
+                    *(self.name, len(missed), len(x), reasons[missed[0]]),
+                )
+                again = Direct(tolerance=solver.tolerance).solve(systems[missed])
+                x[missed], residual[missed] = again.x, again.residual
+            xs.append(x)
+            residuals.append(residual)
+        residual = torch.cat(residuals)
+        u = self._stored(placed(self.channels(torch.cat(xs)), grid, self.boundary(a, grid)))
+        return Solution(u, residual, residual <= solver.tolerance, residual)
+
+    def stored(self, a: Tensor) -> Tensor:
+        return self._stored(a) if a.shape[2:] == self.solved_on.shape else a
+
+    def _stored(self, u: Tensor) -> Tensor:
+        f = self._factor
+        first = f // 2 if self.nodes == "cell" else 0
+        for d in range(2, u.ndim):
+            u = u[(slice(None),) * d + (slice(first, None, f),)]
+        return u
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
-        """b - A u, the discrete balance of every node."""
+        """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.
+
+        It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored nodes.
+        Raises InputError on a grid that is not the problem's."""
         if grid != self.grid:
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
-        rows = []
-        for a_i, u_i in zip(a, u, strict=True):
-            matrix, b = self.system(a_i.detach().cpu().double())
-            coo = matrix.tocoo()
-            index = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
-            sparse = torch.sparse_coo_tensor(index, torch.from_numpy(coo.data), coo.shape, check_invariants=False).to(
-                u_i
-            )
-            rows.append((torch.from_numpy(b).to(u_i) - sparse @ u_i.flatten()).view(-1, *grid.shape))
-        return torch.stack(rows)
+        systems = self.systems(a.to(u.dtype), grid)
+        balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
+        return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)

@@ -21,11 +21,19 @@ def unknowns(grid: Grid) -> tuple[int, ...]:
     return tuple(axis.n - 2 * _pinned(axis) for axis in grid)
 
 
-def inner(u: Tensor, grid: Grid) -> Tensor:
-    """The unknowns (..., *unknowns) of a field (..., *grid)."""
-    for d, axis in enumerate(grid, u.ndim - grid.ndim):
-        if _pinned(axis):
-            u = u.narrow(d, 1, axis.n - 2)
+def inner(u: Tensor, grid: Grid, but: int | None = None) -> Tensor:
+    """The unknowns (..., *unknowns) of a field (..., *grid); with all nodes of axis `but`."""
+    for d, axis in enumerate(grid):
+        if d != but and _pinned(axis):
+            u = u.narrow(d - grid.ndim, 1, axis.n - 2)
+    return u
+
+
+def placed(x: Tensor, grid: Grid, outside: Tensor | float = 0.0) -> Tensor:
+    """The inverse of `inner`: unknowns among values of `outside` (broadcastable to the field) at the other nodes."""
+    u = torch.empty((*x.shape[: x.ndim - grid.ndim], *grid.shape), dtype=x.dtype, device=x.device)
+    u[...] = outside
+    inner(u, grid)[...] = x
     return u
 
 
@@ -43,6 +51,11 @@ def ends(axis: Axis) -> float:
     if axis.bc != "dirichlet":
         return inf
     return 1.0 if axis.nodes == "uniform" else 0.5
+
+
+def areas(grid: Grid, d: int) -> Tensor:
+    """The relative areas of faces across axis d, broadcastable to fields: the volumes without that axis."""
+    return volumes(grid[:d] + grid[d + 1 :]).unsqueeze(d)
 
 
 def volumes(grid: Grid) -> Tensor:
