@@ -69,13 +69,13 @@ class Elliptic(Problem):
             )
         return factor
 
-    def sides(self) -> tuple[Boundary, ...]:
-        """The boundary type of each axis."""
+    def boundary_types(self) -> tuple[Boundary, ...]:
+        """Of each axis."""
         return ("periodic" if self.nodes == "periodic" else "dirichlet",) * self.dimensions
 
     def _lattice(self, n: int) -> Grid:
         names = axis_names(self.dimensions)
-        return Grid(Axis(x, n, self.length, self.nodes, bc=bc) for x, bc in zip(names, self.sides(), strict=True))
+        return Grid(Axis(x, n, self.length, self.nodes, bc=bc) for x, bc in zip(names, self.boundary_types(), strict=True))
 
     @property
     def grid(self) -> Grid:

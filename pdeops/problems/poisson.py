@@ -1,0 +1,57 @@
+"""Poisson's equation by finite volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.grid import Boundary, Grid
+from pdeops.problems.conservation import conductances
+from pdeops.problems.elliptic import Elliptic
+from pdeops.problems.inputs import Inputs
+from pdeops.problems.processes import GaussianProcess
+from pdeops.solvers.systems import Systems
+from pdeops.solvers.volumes import FiniteVolumes, volumes
+
+Sides = Literal["dirichlet", "neumann"]
+
+
+@dataclass(kw_only=True, eq=False)
+class Poisson(Elliptic):
+    """-Laplace u = f on a square, f a sample of `source`; of second order.
+
+    sides: dirichlet, u = 0; neumann, no flux: f and u are then without their means over the square.
+    """
+
+    name = "poisson"
+    in_names = ("source",)
+    out_names = ("u",)
+
+    sides: Sides = "dirichlet"
+    source: Inputs = field(default_factory=GaussianProcess)
+
+    def __post_init__(self) -> None:
+        if self.sides not in get_args(Sides):
+            raise InputError(f"problem.sides={self.sides!r}; wanted one of {get_args(Sides)}")
+        super().__post_init__()
+
+    def boundary_types(self) -> tuple[Boundary, ...]:
+        return (self.sides,) * self.dimensions
+
+    def sample(self, indices: Sequence[int], seed: int) -> Tensor:
+        f = self.source(self.solved_on, indices, seed)
+        if self.sides == "dirichlet":
+            return f
+        weights = volumes(self.solved_on)
+        return f - (f * weights).sum((-2, -1), keepdim=True) / weights.sum()
+
+    def systems(self, a: Tensor, grid: Grid) -> Systems:
+        one = torch.ones(1, *grid.shape, dtype=a.dtype, device=a.device)
+        faces = tuple(f.expand(len(a), *f.shape[1:]) for f in conductances(one, grid))
+        b = self.unknowns(a, grid) * volumes(grid).to(a)
+        return Systems(FiniteVolumes(grid, faces, faces), b, definite=True, singular=self.sides == "neumann")
