@@ -18,11 +18,11 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from pdeops import __version__
-from pdeops.config import differences, fingerprint, to_config
+from pdeops.config import differences, fingerprint, from_config, to_config
 from pdeops.data.engine import Engine, Serial, torch_threads
 from pdeops.data.file import DataFile
 from pdeops.data.schema import SCHEMA, Field, Spec, create, split_codes, split_sizes, write_stats
-from pdeops.data.shards import check_device, claim, parts_of, shard_path, solve_shard
+from pdeops.data.shards import Plan, check_device, claim, parts_of, shard_path, solve_shard
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.problems.base import Problem
@@ -84,12 +84,17 @@ def generate(
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             parts = parts_of(path)
-            claim(parts, recipe)
+            plan = claim(parts, recipe, functools.partial(_decide, problem, n, seed))
             start = time.time()
-            _solve_missing(problem, parts, recipe, device, engine or Serial())
-            seconds = round(time.time() - start, 1)
-            provenance = {"generator": f"pdeops {__version__}", "recipe": recipe, "seconds": seconds}
-            _assemble(problem, path, recipe, provenance, virtual)
+            _solve_missing(plan, parts, recipe, device, engine or Serial())
+            provenance = {
+                "generator": f"pdeops {__version__}",
+                "recipe": recipe,
+                "solver": plan.problem.get("solver"),
+                "choice": plan.reason,
+                "seconds": round(time.time() - start, 1),
+            }
+            _assemble(problem, path, recipe, plan, provenance, virtual)
             if not virtual:
                 shutil.rmtree(parts)
     return path
@@ -101,18 +106,27 @@ def shards_of(recipe: dict[str, Any]) -> list[range]:
     return [range(first, min(first + shard, n)) for first in range(0, n, shard)]
 
 
-def _solve_missing(problem: Problem, parts: Path, recipe: dict[str, Any], device: str, engine: Engine) -> None:
-    n, seed = recipe["n"], recipe["seed"]
+def _decide(problem: Problem, n: int, seed: int) -> Plan:
+    """Choices that depend on samples, and the order of all samples."""
+    settled, reason = problem.settled(range(n), seed)
+    order = list(settled.order(range(n), seed))
+    return Plan(to_config(settled), reason, None if order == list(range(n)) else order)
+
+
+def _solve_missing(plan: Plan, parts: Path, recipe: dict[str, Any], device: str, engine: Engine) -> None:
+    problem, n, seed = from_config(plan.problem), recipe["n"], recipe["seed"]
     missing = [shard for shard in shards_of(recipe) if not shard_path(parts, shard[0]).exists()]
     if not missing:
         return
     done = n - sum(map(len, missing))
     size = spec_of(problem).nbytes(n) / 2**20
     resumed = f", {done} of them already there" if done else ""
-    estimate = _estimate(problem, missing, seed, device, engine)
+    estimate = _estimate(problem, plan.samples(missing[0]), missing, seed, device, engine)
     tqdm.write(f"generating {n} samples of {problem.name}{resumed}: {size:.1f} MiB, {estimate}")
+    if plan.reason:
+        tqdm.write(plan.reason)
     # workers may have another working directory
-    solve = functools.partial(solve_shard, to_config(problem), seed, parts.resolve(), device)
+    solve = functools.partial(solve_shard, parts.resolve(), device)
     form = "{l_bar}{bar}| {n:.1f}/{total} samples [{elapsed}<{remaining}]"
     pause = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log file
     # smoothing=0: what remains follows from the mean rate of this run, for shards come home in bursts
@@ -132,7 +146,9 @@ def _solve_missing(problem: Problem, parts: Path, recipe: dict[str, Any], device
         )
 
 
-def _estimate(problem: Problem, missing: Sequence[range], seed: int, device: str, engine: Engine) -> str:
+def _estimate(
+    problem: Problem, pilots: Sequence[int], missing: Sequence[range], seed: int, device: str, engine: Engine
+) -> str:
     """The time it will take, from a pilot's on this machine and the most samples that one job must solve."""
     jobs = min(engine.width(), len(missing))
     how = "" if isinstance(engine, Serial) else f" in {jobs} jobs"
@@ -142,12 +158,12 @@ def _estimate(problem: Problem, missing: Sequence[range], seed: int, device: str
         if engine.here:
             raise
         return f"in an unknown time{how}: this machine has no {device} to try it on"
-    pilot = problem.sample(missing[0], seed).to(device)
+    pilot = problem.sample(pilots, seed).to(device)
     with torch_threads(engine.threads):
         try:
             one = problem.cost(pilot) / len(pilot)
         except Diverged as failure:
-            raise InputError(f"{problem.name}, sample {missing[0][failure.sample]}: {failure.reason}") from failure
+            raise InputError(f"{problem.name}, sample {pilots[failure.sample]}: {failure.reason}") from failure
     share = min(sum(map(len, missing)), math.ceil(len(missing) / jobs) * len(missing[0]))
     caveat = " (if each is as fast as one alone on this machine, and none waits in a queue)" if how else ""
     return f"about {_duration(one * share)}{how}{caveat}"
@@ -160,10 +176,12 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _assemble(problem: Problem, path: Path, recipe: dict[str, Any], provenance: dict[str, Any], virtual: bool) -> None:
-    """Make the file of its shards; virtual: with fields that refer to them."""
+def _assemble(
+    problem: Problem, path: Path, recipe: dict[str, Any], plan: Plan, provenance: dict[str, Any], virtual: bool
+) -> None:
+    """Make the file of its shards, every sample at its number; virtual: with fields that refer to them."""
     spec, n, parts = spec_of(problem), recipe["n"], parts_of(path)
-    layouts = {x.name: _layout(problem, spec, x, parts, recipe) for x in spec.fields} if virtual else None
+    layouts = {x.name: _layout(problem, spec, x, parts, recipe, plan) for x in spec.fields} if virtual else None
     with atomically(path) as temporary:
         with h5py.File(temporary, "w") as f:
             create(f, spec, n, split_codes(recipe["split"]), provenance, layouts)
@@ -172,17 +190,27 @@ def _assemble(problem: Problem, path: Path, recipe: dict[str, Any], provenance: 
             for name in ("residual", "error"):
                 ours.create_dataset(name, (n,), dtype="f8")
             for shard in shards_of(recipe):
-                rows = slice(shard.start, shard.stop)
+                rows, places = _sorted(plan.samples(shard))
                 with h5py.File(shard_path(parts, shard[0]), "r") as part:
                     for x in () if virtual else spec.fields:
                         key, names = _in_shard(problem, x)
-                        f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)]
+                        f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)][places]
                     for name in ("residual", "error"):
-                        ours[name][rows] = part[name][:]
+                        ours[name][rows] = part[name][:][places]
         write_stats(temporary, spec)
 
 
-def _layout(problem: Problem, spec: Spec, x: Field, parts: Path, recipe: dict[str, Any]) -> h5py.VirtualLayout:
+def _sorted(samples: Sequence[int]) -> tuple[slice | list[int], slice | np.ndarray]:
+    """Samples in increasing order, as HDF5 takes them, and their places."""
+    if isinstance(samples, range):
+        return slice(samples.start, samples.stop), slice(None)
+    places = np.argsort(samples)
+    return [samples[i] for i in places], places
+
+
+def _layout(
+    problem: Problem, spec: Spec, x: Field, parts: Path, recipe: dict[str, Any], plan: Plan
+) -> h5py.VirtualLayout:
     """Where a field's values lie in the shards, named from the file's own folder so that both can move."""
     shape = spec.shape(x, recipe["n"])
     layout = h5py.VirtualLayout(shape, "f4")
@@ -190,7 +218,11 @@ def _layout(problem: Problem, spec: Spec, x: Field, parts: Path, recipe: dict[st
     for shard in shards_of(recipe):
         name = f"{parts.name}/{shard_path(parts, shard[0]).name}"
         source = h5py.VirtualSource(name, key, (len(shard), len(names), *shape[1:]), "f4")
-        layout[shard.start : shard.stop] = source[:, names.index(x.name)]
+        if plan.order is None:
+            layout[shard.start : shard.stop] = source[:, names.index(x.name)]
+        else:
+            for place, sample in enumerate(plan.samples(shard)):
+                layout[sample] = source[place, names.index(x.name)]
     return layout
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pdeops.data.file import DataFile
 from pdeops.data.schema import create
-from pdeops.data.shards import MANIFEST
+from pdeops.data.shards import belongs
 from pdeops.data.virtual import readable, sources
 from pdeops.errors import InputError
 from pdeops.files import atomically
@@ -68,8 +68,7 @@ def _copy(file: DataFile, g: h5py.File) -> None:
 
 def _remove_shards(folder: Path, recipe: dict[str, Any]) -> bool:
     """Remove a folder of shards, if it is that of this recipe."""
-    manifest = folder / MANIFEST
-    ours = manifest.is_file() and json.loads(manifest.read_text()) == recipe
+    ours = belongs(folder, recipe)
     if ours:
         shutil.rmtree(folder)
     return ours

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import torch
@@ -28,20 +28,45 @@ def shard_path(parts: Path, first: int) -> Path:
     return parts / f"{first:08d}.h5"
 
 
-def claim(parts: Path, recipe: dict[str, Any]) -> None:
-    """Create the folder of shards, or check that the one there belongs to the same recipe."""
+class Plan(NamedTuple):
+    """How a recipe is carried out: decided once, before the first shard, and obeyed by whoever solves one.
+
+    problem: as it is solved, every choice made; reason: a sentence on these; order: the samples in the order of the
+    shards, None: as they are numbered.
+    """
+
+    problem: dict[str, Any]
+    reason: str
+    order: list[int] | None
+
+    def samples(self, shard: range) -> Sequence[int]:
+        """The samples at these places of the order."""
+        return shard if self.order is None else self.order[shard.start : shard.stop]
+
+
+def claim(parts: Path, recipe: dict[str, Any], decide: Callable[[], Plan]) -> Plan:
+    """Create the folder of shards with a plan, or check that the one there belongs to the same recipe: its plan."""
     manifest = parts / MANIFEST
     if not manifest.exists():
+        plan = decide()
         with atomically(manifest) as temporary:
-            temporary.write_text(json.dumps(recipe, indent=2))
-        return
-    changed = differences(recipe, json.loads(manifest.read_text()))
+            temporary.write_text(json.dumps({"recipe": recipe, "plan": plan._asdict()}, indent=2))
+        return plan
+    theirs = json.loads(manifest.read_text())
+    changed = differences(recipe, theirs.get("recipe", {}))
     if changed:
-        key, mine, theirs = changed[0]
+        key, mine, other = changed[0]
         raise InputError(
-            f"{parts} holds the shards of another data set: {key} is {theirs!r} there and {mine!r} here. "
+            f"{parts} holds the shards of another data set: {key} is {other!r} there and {mine!r} here. "
             "Finish that one with its own settings, or delete the folder."
         )
+    return Plan(**theirs["plan"])
+
+
+def belongs(parts: Path, recipe: dict[str, Any]) -> bool:
+    """Whether a folder holds the shards of a recipe."""
+    manifest = parts / MANIFEST
+    return manifest.is_file() and json.loads(manifest.read_text()).get("recipe") == recipe
 
 
 def check_device(device: str) -> None:
@@ -53,24 +78,20 @@ def check_device(device: str) -> None:
 
 
 def solve_shard(
-    problem: dict[str, Any],
-    seed: int,
-    parts: Path,
-    device: str,
-    indices: range,
-    progress: Callable[[float], None] | None = None,
+    parts: Path, device: str, shard: range, progress: Callable[[float], None] | None = None
 ) -> range:
-    """Solve samples `indices` of a problem, given as its configuration, and write them to their shard.
+    """Solve the samples of a shard by the plan in its folder, and write them there.
 
-    The values depend on the problem, the seed and the indices alone, wherever this runs: everything it takes is
-    plain. Returns `indices`. Raises InputError, and writes nothing, if a solution misses the solver's tolerance or
-    is not finite, or if the device is not there.
+    The values depend on the manifest alone, wherever this runs. Returns `shard`. Raises InputError, and writes nothing,
+    if a solution misses the solver's tolerance or is not finite, or if the device is not there.
     """
-    path = shard_path(parts, indices[0])
+    path = shard_path(parts, shard[0])
     if path.exists() or not parts.exists():  # left in a queue by a killed run, and done by a later one
-        return indices
+        return shard
     check_device(device)
-    built = from_config(problem)
+    manifest = json.loads((parts / MANIFEST).read_text())
+    plan, seed = Plan(**manifest["plan"]), manifest["recipe"]["seed"]
+    built, indices = from_config(plan.problem), plan.samples(shard)
     a = built.sample(indices, seed)
     try:
         solution = built.solve(a.to(device), progress)
@@ -80,10 +101,9 @@ def solve_shard(
     if bad:
         raise InputError(
             f"{built.name}: sample {indices[bad[0]]} has a solver error of {float(solution.error[bad[0]]):.1e}, "
-            "above problem.solver.tolerance. Lower problem.solver.dt, or set it to auto, or raise the tolerance if you "
-            "mean it. Whole shards written so far are kept."
+            f"above problem.solver.tolerance. {built.remedy} Whole shards written so far are kept."
         )
     with atomically(path) as temporary, h5py.File(temporary, "w") as f:
         f["a"], f["u"] = built.stored(a).float().numpy(), solution.u.float().cpu().numpy()
         f["residual"], f["error"] = solution.residual.cpu().numpy(), solution.error.cpu().numpy()
-    return indices
+    return shard

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 from torch import Tensor
 
@@ -34,6 +34,7 @@ class Problem(ABC):
 
     name: ClassVar[str]
     out_names: ClassVar[tuple[str, ...]]
+    remedy: ClassVar[str] = "Raise problem.solver.tolerance if you mean it."  # for a solution that misses it
 
     @property
     @abstractmethod
@@ -52,6 +53,15 @@ class Problem(ABC):
     @abstractmethod
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:
         """Inputs (n, C_in, *space), float64 on the CPU; sample i depends on (seed, i) alone."""
+
+    def settled(self, indices: Sequence[int], seed: int) -> tuple[Self, str]:
+        """This problem with every choice made that depends on samples (a solver that chooses), by some of `indices`, and a
+        sentence that says why; here: there is none, and no sentence."""
+        return self, ""
+
+    def order(self, indices: Sequence[int], seed: int) -> Sequence[int]:
+        """`indices` in the order in which samples are best solved; here: as they come."""
+        return indices
 
     @abstractmethod
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:

@@ -42,6 +42,7 @@ class Evolution(Problem):
     """
 
     dimensions: ClassVar[int]
+    remedy = "Lower problem.solver.dt, or set it to auto, or raise the tolerance if you mean it."
     degree: ClassVar[int] = 2  # of the nonlinearity as a polynomial: products of so many fields are exact
     coefficients: ClassVar[tuple[str, ...]] = ()
     nonnegative: ClassVar[tuple[str, ...]] = ()

@@ -63,7 +63,7 @@ def test_what_is_there_is_not_made_again(problem, trajectories, monkeypatch):
 def test_parts_of_another_recipe_are_refused(problem, tmp_path):
     parts = tmp_path / "x.parts"
     parts.mkdir()
-    (parts / "manifest.json").write_text(json.dumps({"n": 3, "seed": 0}))
+    (parts / "manifest.json").write_text(json.dumps({"recipe": {"n": 3, "seed": 0}}))
     with pytest.raises(InputError, match="shards of another data set: n is 3 there and 10 here"):
         generate(problem, tmp_path / "x.h5", n=10)
 
