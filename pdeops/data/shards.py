@@ -77,9 +77,7 @@ def check_device(device: str) -> None:
         raise InputError(f"data.device={device}: {first_line(error)}") from error
 
 
-def solve_shard(
-    parts: Path, device: str, shard: range, progress: Callable[[float], None] | None = None
-) -> range:
+def solve_shard(parts: Path, device: str, shard: range, progress: Callable[[float], None] | None = None) -> range:
     """Solve the samples of a shard by the plan in its folder, and write them there.
 
     The values depend on the manifest alone, wherever this runs. Returns `shard`. Raises InputError, and writes nothing,

@@ -62,7 +62,9 @@ class Elliptic(Problem):
         ends = 1 if self.nodes == "uniform" else 0
         factor, rest = divmod((self.resolution or self.n) - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
-            wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(self.nodes, f"m {self.n}")
+            wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(
+                self.nodes, f"m {self.n}"
+            )
             raise InputError(
                 f"problem.resolution={self.resolution}: wanted {wanted} with a whole number m, so that the "
                 f"{self.n} stored {self.nodes} nodes are among them"
@@ -75,7 +77,9 @@ class Elliptic(Problem):
 
     def _lattice(self, n: int) -> Grid:
         names = axis_names(self.dimensions)
-        return Grid(Axis(x, n, self.length, self.nodes, bc=bc) for x, bc in zip(names, self.boundary_types(), strict=True))
+        return Grid(
+            Axis(x, n, self.length, self.nodes, bc=bc) for x, bc in zip(names, self.boundary_types(), strict=True)
+        )
 
     @property
     def grid(self) -> Grid:

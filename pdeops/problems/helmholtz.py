@@ -56,7 +56,9 @@ class Helmholtz(Elliptic):
         if self.sides not in get_args(Sides):
             raise InputError(f"problem.sides={self.sides!r}; wanted one of {get_args(Sides)}")
         if len(self.centre) != self.dimensions or not self.width > 0:
-            raise InputError(f"problem.centre={self.centre}, problem.width={self.width}: wanted two numbers, and width > 0")
+            raise InputError(
+                f"problem.centre={self.centre}, problem.width={self.width}: wanted two numbers, and width > 0"
+            )
         if self.source == 0 and (self.antenna <= 0 or self.sides == "dirichlet"):
             raise InputError("problem.source=0 without an antenna: nothing drives the waves. Set problem.source=1.")
 
