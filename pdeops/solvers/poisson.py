@@ -15,8 +15,9 @@ NEGLIGIBLE = 1e-12  # an eigenvalue plus a shift this small, relative to both, i
 
 
 class FastPoisson:
-    """The solution of (-Laplace_h + shift) u = f for batches of right-hand sides, to round-off: u_k = f_k / (lambda_k +
-    shift) in the eigenvectors of second differences (their ghosts and weights: `Trigonometric`).
+    """The solution of (-Laplace_h + shift) u = f for batches of right-hand sides, to round-off.
+
+    u_k = f_k / (lambda_k + shift) in the eigenvectors of second differences (ghosts and weights: `Trigonometric`).
 
     shift: a real one, or a complex one (an absorbing medium); -kappa^2 for Helmholtz' equation.
     smallest: divisors d of a smaller modulus are replaced by smallest d / |d| (their sign kept; `smallest` itself where
@@ -53,16 +54,16 @@ class FastPoisson:
         self._cast: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def __call__(self, f: Tensor) -> Tensor:
-        """f (B, *unknowns), real or complex, of single or double precision -> u of the same shape; complex if f or the
-        shift is.
+        """f (..., *unknowns), real or complex, of single or double precision -> u of the same shape; complex if f or
+        the shift is.
 
         Raises InputError on other shapes and, where the operator is singular, if an f has a mean beyond round-off:
         there is no solution. `least_squares` solves for the rest of it.
         """
+        u = self._apply(f)
         if self.singular:
-            mean = self.mean(f)
-            size = (f.abs() * self.basis.weights.to(f.device)).flatten(1).sum(1) / self.basis.weights.sum()
-            excess = mean.abs() > 1e3 * torch.finfo(f.dtype).eps * size
+            mean = self.mean(f).flatten()
+            excess = mean.abs() > 1e3 * torch.finfo(f.dtype).eps * self.mean(f.abs()).flatten()
             if excess.any():
                 i = int(excess.nonzero()[0])
                 raise InputError(
@@ -70,17 +71,17 @@ class FastPoisson:
                     "constants, so that there is no solution. Remove the mean, or call `least_squares`, which returns "
                     "what it removed."
                 )
-        return self._apply(f)
+        return u
 
     def least_squares(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """The solutions for f less its mean, and the means (B,) that were removed (zero where none had to be)."""
+        """The solutions for f less its mean, and the means (...) that were removed (zero where none had to be)."""
         u = self._apply(f)
-        return u, self.mean(f) if self.singular else f.new_zeros(len(f))
+        return u, self.mean(f) if self.singular else f.new_zeros(f.shape[: f.ndim - self.basis.grid.ndim])
 
     def mean(self, f: Tensor) -> Tensor:
-        """Means (B,) in the basis' weights."""
+        """Means (...) of f (..., *unknowns) in the basis' weights."""
         weights = self.basis.weights.to(f.device, f.real.dtype)
-        return (f * weights).flatten(1).sum(1) / weights.sum()
+        return (f * weights).sum(tuple(range(-self.basis.grid.ndim, 0))) / weights.sum()
 
     def _apply(self, f: Tensor) -> Tensor:
         dtype = f.dtype.to_complex() if self._inverse.is_complex() else f.dtype
@@ -116,5 +117,5 @@ class ScaledPoisson:
         self._scale = k.rsqrt()
 
     def __call__(self, r: Tensor) -> Tensor:
-        """Residuals (B, *unknowns) -> corrections; constants that the solver cannot invert are left out."""
+        """Residuals (..., *unknowns) -> corrections; constants that the solver cannot invert are left out."""
         return self._scale * self.poisson._apply(self._scale * r)

@@ -84,6 +84,8 @@ def test_means_without_a_solution(grid):
     v, mean = solver.least_squares(f)
     torch.testing.assert_close(mean, torch.tensor([0.0, 0.25], dtype=torch.float64), rtol=0, atol=1e-13)
     torch.testing.assert_close(v, u, rtol=0, atol=1e-12)
+    torch.testing.assert_close(solver(f[0]), u[0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(solver.least_squares(f[None])[1], mean[None])
     other = FastPoisson(grid, shift=1.0)
     assert not other.singular
     assert torch.equal(other.least_squares(f)[1], torch.zeros(2, dtype=torch.float64))
