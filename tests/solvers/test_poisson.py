@@ -8,6 +8,7 @@ import torch
 from pdeops.bases.trigonometric import Trigonometric, spacing
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.problems.coefficients import LogNormal, NeumannMatern
 from pdeops.solvers.poisson import FastPoisson, ScaledPoisson
 from tests.bases.test_trigonometric import CUBES, KINDS, LINES, SQUARES, laplacian
 
@@ -151,19 +152,17 @@ def conjugate_gradients(apply, precondition, b, rtol=1e-8):
 
 
 @pytest.mark.parametrize(
-    ("shape", "nodes", "bc"),
+    ("shape", "nodes", "bc", "most"),
     [
-        ((65, 65), "uniform", "dirichlet"),
-        ((129, 129), "uniform", "dirichlet"),
-        ((129, 65), "uniform", "dirichlet"),
-        ((64, 64), "cell", "neumann"),
-        ((24, 24, 24), "uniform", "dirichlet"),
+        ((65, 65), "uniform", "dirichlet", 20),
+        ((129, 129), "uniform", "dirichlet", 20),
+        ((129, 65), "uniform", "dirichlet", 20),
+        ((64, 64), "cell", "neumann", 22),
+        ((24, 24, 24), "uniform", "dirichlet", 15),
     ],
 )
-def test_log_normal_darcy_in_a_lattice_independent_number_of_steps(shape, nodes, bc):
-    """exp(g / deviation), g of covariance (-Laplace + 9)^-2 (3 in three dimensions): contrasts of 50 to 200."""
-    from pdeops.problems.coefficients import LogNormal, NeumannMatern
-
+def test_log_normal_darcy_in_a_lattice_independent_number_of_steps(shape, nodes, bc, most):
+    """exp(g / deviation), g of covariance (-Laplace + 9)^-2 (-5/2 in three dimensions): contrasts up to 120 (1300)."""
     grid = Grid(Axis(name, n, 1.0, nodes, bc=bc) for name, n in zip("xyz", shape, strict=False))
     alpha = 2.0 if len(shape) == 2 else 2.5
     k = LogNormal(of=NeumannMatern(tau=3.0, alpha=alpha), standardise=True)(grid, range(3), 0)[:, 0]
@@ -179,7 +178,7 @@ def test_log_normal_darcy_in_a_lattice_independent_number_of_steps(shape, nodes,
         return divergence(k, u, grid)
 
     x, steps = conjugate_gradients(apply, scaled, b)
-    assert steps <= 22
+    assert steps <= most
     _, unscaled = conjugate_gradients(apply, lambda r: poisson.least_squares(r)[0], b)
     assert unscaled > 2 * steps
     residual = (b - apply(x)).flatten(1).norm(dim=1) / b.flatten(1).norm(dim=1)
