@@ -31,7 +31,7 @@ class NeumannMatern(Gaussian):
     zero_mean: without k = 0. terms: only so many modes, the first by |k|^2 and, among equals, by k_1, k_2, ...: then
     one and the same function on all lattices that hold them.
 
-    The FNO paper's coefficients of Darcy's equation are functions of (-Laplace + 9)^-2 on the unit square: tau 3,
+    The FNO paper's coefficients of Darcy's equation are functions of N(0, (-Laplace + 9)^-2) on the unit square: tau 3,
     alpha 2, amplitude 1. The generator published with it transforms s tau^(alpha-1) (kappa^2 + tau^2)^(-alpha/2) xi by
     the orthonormal inverse cosine transform of s x s cell centres, whose basis is phi_k / s: that is this field, of
     zero mean, with amplitude tau^(alpha-1), here 3. Coefficients by sign (`TwoPhase`) are the same with either.
