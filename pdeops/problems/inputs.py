@@ -6,27 +6,39 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import pi
+from math import inf, log, pi, sqrt
 
 import numpy as np
 import torch
-from scipy.special import ive
+from scipy.special import gammaln, ive
 from torch import Tensor
 
 from pdeops.bases.fourier import wavenumbers
+from pdeops.errors import InputError
 from pdeops.grid import Grid
 
 
 class Inputs(ABC):
-    """A distribution of functions on a torus."""
+    """A distribution of functions, on a torus unless it says otherwise."""
 
     @abstractmethod
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
         """Samples (n, C, *space), float64 on the CPU."""
 
 
+class Gaussian(Inputs):
+    """Gaussian functions of zero mean, one channel, whose size is known without sampling."""
+
+    @abstractmethod
+    def deviation(self, space: Grid) -> float:
+        """The root of the pointwise variance's mean over the box of `space`: of the law, so on every lattice the same.
+
+        Raises InputError where the variance is infinite.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
-class Matern(Inputs):
+class Matern(Gaussian):
     """amplitude * N(0, variance (-Laplace + tau^2)^-alpha), of zero mean."""
 
     variance: float
@@ -37,13 +49,17 @@ class Matern(Inputs):
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
         return self.amplitude * gaussian_field(space, indices, seed, self._spectrum)
 
+    def deviation(self, space: Grid) -> float:
+        total = matern_sum([axis.length / 2 for axis in space], self.tau, self.alpha, both_signs=True)
+        return self.amplitude * sqrt(self.variance * total / space.volume)
+
     def _spectrum(self, space: Grid, modes: Sequence[np.ndarray]) -> np.ndarray:
         kappa2 = sum((2 * pi / axis.length * k) ** 2 for axis, k in zip(space, modes, strict=True))
         return self.variance * (kappa2 + self.tau**2) ** -self.alpha / space.volume
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeriodicKernel(Inputs):
+class PeriodicKernel(Gaussian):
     """A Gaussian process of covariance amplitude^2 exp(-sum_i sin^2(pi d_i) / (2 width^2)), d_i the distance along
     axis i in periods, its mean over the torus removed.
 
@@ -56,6 +72,9 @@ class PeriodicKernel(Inputs):
 
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
         return self.amplitude * gaussian_field(space, indices, seed, self._spectrum)
+
+    def deviation(self, space: Grid) -> float:
+        return self.amplitude * sqrt(1 - ive(0, 0.25 / self.width**2) ** space.ndim)
 
     def _spectrum(self, space: Grid, modes: Sequence[np.ndarray]) -> np.ndarray:
         return np.prod([ive(np.abs(k), 0.25 / self.width**2) for k in modes], axis=0)
@@ -163,6 +182,32 @@ def gaussian_field(space: Grid, indices: Sequence[int], seed: int, spectrum: Spe
         # one transform per sample: a batch's size would change the last digits
         fields.append(torch.fft.irfftn(torch.from_numpy(c), s=space.shape, norm="forward"))
     return torch.stack(fields).unsqueeze(1)
+
+
+def matern_sum(lengths: Sequence[float], tau: float, alpha: float, *, both_signs: bool = False) -> float:
+    """sum_k (sum_i (pi k_i / length_i)^2 + tau^2)^-alpha over k_i >= 0 (or over all whole k_i), without k = 0.
+
+    As int_0^inf t^(alpha-1) exp(-tau^2 t) (prod_i theta_i(t) - 1) dt / Gamma(alpha), theta_i(t) =
+    sum_k exp(-(pi k / length_i)^2 t). Raises InputError where it diverges: alpha <= half the number of axes.
+    """
+    d = len(lengths)
+    if not 2 * alpha > d:
+        raise InputError(f"alpha={alpha} in {d} dimensions: the pointwise variance is infinite; wanted alpha > {d / 2}")
+
+    # as an integral over log t, analytic and falling like t^(alpha - d/2) and exp(-(pi / longest length)^2 t): the
+    # trapezoidal rule converges geometrically
+    longest = max(lengths) ** 2
+    bottom, step = log(min(longest, tau**-2 if tau else inf)) - 40 / (alpha - d / 2), 0.2
+    log_t = np.arange(bottom, log(5 * longest), step)
+    t = np.exp(log_t)
+    excess = np.expm1(sum(np.log1p(_theta(pi * t / length**2) * (1 + both_signs)) for length in lengths))
+    return step * float((excess * np.exp(alpha * log_t - tau**2 * t - gammaln(alpha))).sum())
+
+
+def _theta(t: np.ndarray) -> np.ndarray:
+    """sum over k > 0 of exp(-pi k^2 t), by the faster of Jacobi's two series."""
+    rest = np.exp(-pi * np.arange(1, 8)[:, None] ** 2 * np.maximum(t, 1 / t)).sum(0)
+    return np.where(t >= 1, rest, ((1 + 2 * rest) / np.sqrt(t) - 1) / 2)
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Distributions of functions on an interval, such as the controls of ordinary differential equations.
+"""Distributions of functions on intervals and boxes, such as the controls of ordinary differential equations.
 
 Sample i depends on (seed, i) alone, and is the same function on every set of nodes.
 """
@@ -17,20 +17,21 @@ from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.problems.inputs import Inputs
+from pdeops.problems.inputs import Gaussian, Inputs
 
 SMALLEST = 1e-12  # the least eigenvalue of a covariance that is kept, relative to the largest
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianProcess(Inputs):
-    """A Gaussian process on an interval, of covariance amplitude^2 exp(-d^2 / (2 width^2)), d the distance.
+class GaussianProcess(Gaussian):
+    """A Gaussian process on a box, of covariance amplitude^2 exp(-d^2 / (2 width^2)), d the distance.
 
-    Its Karhunen-Loeve series up to variances of 1e-12 of the largest, by Nystroem's method on Gauss-Legendre nodes
-    that depend on width / length alone: so a sample is the same function on every axis over the interval.
+    Per axis its Karhunen-Loeve series up to variances of 1e-12 of the largest, by Nystroem's method on Gauss-Legendre
+    nodes that depend on width / length alone: so a sample is the same function on every lattice over the box. Over
+    several axes their products, since the covariance is one of its axes' covariances.
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), section 4.3.2; the covariance is
     that of Lu et al., Nature Machine Intelligence 3 (2021), with width 0.2 on [0, 1].
-    Raises InputError on a width that is not positive and, at a call, on anything but one axis that is not periodic.
+    Raises InputError on a width that is not positive and, at a call, on a periodic axis.
     """
 
     width: float = 0.2
@@ -41,13 +42,27 @@ class GaussianProcess(Inputs):
             raise InputError(f"a Gaussian process of width={self.width}: wanted a positive, finite correlation length")
 
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
-        axis = _interval(space, type(self).__name__)
+        series = [self._series(axis) for axis in space]
+        fields = []
+        for i in indices:  # one product per sample: a batch's size would change the last digits
+            u = np.random.default_rng([seed, i]).standard_normal([modes.shape[1] for modes in series])
+            for modes in series:  # the first axis is expanded, and becomes the last
+                u = np.tensordot(u, modes, (0, 1))
+            fields.append(u)
+        return self.amplitude * torch.from_numpy(np.stack(fields)).unsqueeze(1)
+
+    def deviation(self, space: Grid) -> float:
+        return self.amplitude
+
+    def _series(self, axis: Axis) -> np.ndarray:
+        """(n, m): the modes on an axis, each times its deviation."""
+        if axis.periodic:
+            raise InputError(
+                f"a GaussianProcess lives on axes that are not periodic; got {axis}. On a torus, take Matern."
+            )
         nodes, factors = _karhunen_loeve(self.width / axis.length)
         x = (axis.points().numpy() - axis.start) / axis.length
-        modes = _covariance(x, nodes, self.width / axis.length) @ factors
-        # one product per sample: a batch's size would change the last digits
-        fields = [modes @ np.random.default_rng([seed, i]).standard_normal(modes.shape[1]) for i in indices]
-        return self.amplitude * torch.from_numpy(np.stack(fields)).unsqueeze(1)
+        return _covariance(x, nodes, self.width / axis.length) @ factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +77,11 @@ class RandomSines(Inputs):
     frequency: float = 10.0
 
     def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
-        t = _interval(space, type(self).__name__).points()
+        if space.ndim != 1 or space[0].periodic:
+            raise InputError(
+                f"RandomSines live on one axis that is not periodic; got {space}. On a torus, take Matern."
+            )
+        t = space[0].points()
         fields = []
         for i in indices:
             rng = np.random.default_rng([seed, i])
@@ -70,12 +89,6 @@ class RandomSines(Inputs):
             waves = (torch.sin(pi * f[j] * t) * (xi[j] / (j + 1)) for j in range(self.terms))
             fields.append(sum(waves, start=torch.zeros_like(t)))
         return torch.stack(fields).unsqueeze(1)
-
-
-def _interval(space: Grid, who: str) -> Axis:
-    if space.ndim != 1 or space[0].periodic:
-        raise InputError(f"a {who} lives on one axis that is not periodic; got {space}. On a torus, take Matern.")
-    return space[0]
 
 
 def _covariance(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:

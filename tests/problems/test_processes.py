@@ -57,9 +57,25 @@ def test_random_sines_are_the_stated_series():
     assert torch.equal(RandomSines(terms=3, frequency=5.0)(space, [9], 2), u[1:])
 
 
+def test_covariance_on_a_box():
+    """exp(-|r|^2 / (2 width^2)) on axes of any kind; on one axis, each is the process of that axis."""
+    space = Grid((Axis("x", 5, 1.0, "uniform"), Axis("y", 4, 0.5, "cell", 2.0), Axis("z", 3, 2.0, "chebyshev")))
+    u = GaussianProcess(width=0.4, amplitude=1.5)(space, range(6000), 0).flatten(1)
+    x = space.points().reshape(-1, 3)
+    exact = 1.5**2 * torch.exp(-torch.cdist(x, x).square() / (2 * 0.4**2))
+    assert (u.mT @ u / len(u) - exact).abs().max() < 5.5 * 1.5**2 * 2**0.5 / 6000**0.5
+    fine = space.resized((9, 12, 5))
+    process = GaussianProcess(width=0.4)
+    coarse = process(space, [3], 1)
+    torch.testing.assert_close(process(fine, [3], 1)[..., ::2, 1::3, ::2], coarse, rtol=0, atol=1e-9)
+
+
 def test_tori_and_squares_are_refused():
-    for space in (Grid.periodic((16,)), Grid((Axis("x", 8, 1.0, "cell"), Axis("y", 8, 1.0, "cell")))):
+    torus, square = Grid.periodic((16,)), Grid((Axis("x", 8, 1.0, "cell"), Axis("y", 8, 1.0, "cell")))
+    with pytest.raises(InputError, match="not periodic; got Axis"):
+        GaussianProcess()(torus, [0], 0)
+    for space in (torus, square):
         with pytest.raises(InputError, match="one axis that is not periodic"):
-            GaussianProcess()(space, [0], 0)
+            RandomSines()(space, [0], 0)
     with pytest.raises(InputError, match=r"width=0\.0"):
         GaussianProcess(width=0.0)
