@@ -12,7 +12,7 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Grid, Nodes
 from pdeops.problems.coefficients import NeumannMatern
-from pdeops.problems.conservation import Fluxes, conductances, exchange
+from pdeops.solvers.faces import Fluxes, conductances, exchange
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.systems import Systems

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pdeops.grid import Grid
 from pdeops.problems.coefficients import NeumannMatern, TwoPhase
-from pdeops.problems.conservation import Mean, conductances
+from pdeops.solvers.faces import Mean, conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.systems import Systems

@@ -12,7 +12,7 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid
 from pdeops.problems.coefficients import LogNormal, NeumannMatern
-from pdeops.problems.conservation import Mean, conductances
+from pdeops.solvers.faces import Mean, conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.systems import Systems

@@ -14,7 +14,7 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid, Nodes
 from pdeops.problems.coefficients import WaveSpeed
-from pdeops.problems.conservation import conductances
+from pdeops.solvers.faces import conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.systems import Systems

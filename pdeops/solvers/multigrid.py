@@ -37,7 +37,9 @@ class Multigrid(LinearSolver):
     tolerance: float = 1e-8
 
     def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
-        check(systems)
+        unfit = fits(systems)
+        if unfit:
+            raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
         b = systems.solvable()
         x, steps = self._solve(systems.operator, b, 0.99 * self.tolerance, progress)
         applications = steps.abs() + 1  # the last one is that of the true residual
@@ -72,15 +74,14 @@ class Multigrid(LinearSolver):
         return torch.cat([x for x, _ in parts]), torch.cat([n for _, n in parts]).cpu()
 
 
-def check(systems: Systems) -> None:
-    """Raises InputError on systems that a multigrid cycle is not for."""
+def fits(systems: Systems) -> str | None:
+    """Why a multigrid cycle is not for such systems; None: it is."""
     operator = systems.operator
-    if not (operator.symmetric and systems.definite):
-        raise InputError("multigrid is for symmetric positive definite systems; take the solver auto, direct or gcrodr")
+    if not (operator.symmetric and systems.definite) or operator.dtype.is_complex:
+        return "multigrid is for symmetric positive definite systems"
     if len(operator.shape) not in (2, 3) or any(axis.periodic for axis in operator.grid):
-        raise InputError(
-            f"multigrid is for boxes of two or three axes that are not periodic; got {operator.grid}. Take auto or direct."
-        )
+        return f"multigrid is for boxes of two or three axes that are not periodic; got {operator.grid}"
+    return None
 
 
 def _reason(steps: int, residual: float, tolerance: float) -> str:

@@ -73,6 +73,15 @@ class LinearSolver(ABC):
 
     tolerance: float
 
+    @property
+    def sorts(self) -> bool:
+        """Whether it gains from an order of the samples in which neighbours are alike."""
+        return False
+
+    def settled(self, pilot: Systems) -> tuple[LinearSolver, str]:
+        """This solver with every choice made that depends on samples, and a sentence that says why; here: there is none."""
+        return self, ""
+
     @abstractmethod
     def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
         """Solutions in double precision; samples that miss the tolerance come back as they are, with their residual.

@@ -128,6 +128,14 @@ class FiniteVolumes:
         reaction = None if self.reaction is None else self.reaction[samples]
         return FiniteVolumes(self.grid, forward, backward, reaction)
 
+    def cpu(self) -> FiniteVolumes:
+        """The same in the memory of the CPU."""
+        if self.forward[0].device.type == "cpu":
+            return self
+        forward = tuple(f.cpu() for f in self.forward)
+        backward = forward if self.symmetric else tuple(b.cpu() for b in self.backward)
+        return FiniteVolumes(self.grid, forward, backward, None if self.reaction is None else self.reaction.cpu())
+
     def apply(self, u: Tensor) -> Tensor:
         """A u of fields (B, *unknowns), or of (*unknowns) where the batch is one; differentiable."""
         if u.ndim == len(self.shape):
