@@ -61,7 +61,7 @@ class Multigrid(LinearSolver):
     def _solve(
         self, operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None
     ) -> tuple[Tensor, Tensor]:
-        if b.device.type == "cpu" and _lanes() is not None:
+        if b.device.type == "cpu" and _passes() is not None:
             return _compiled(operator, b, rtol, progress)
         chunk = max(1, CHUNK // operator.size)
         parts = []
@@ -93,13 +93,13 @@ def _reason(steps: int, residual: float, tolerance: float) -> str:
 
 
 @cache
-def _lanes() -> ModuleType | None:
+def _passes() -> ModuleType | None:
     """The compiled passes, or None where numba is not installed."""
     try:
-        from pdeops.solvers import lanes
+        from pdeops.solvers import passes
     except ImportError:
         return None
-    return lanes
+    return passes
 
 
 def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> tuple[Tensor, Tensor]:
@@ -132,10 +132,10 @@ _idle: dict[tuple[Grid, int], list[Workspace]] = {}
 
 
 class Workspace:
-    """The arrays of `lanes` for some systems at once."""
+    """The arrays of `passes` for some systems at once."""
 
     def __init__(self, grid: Grid, lanes: int) -> None:
-        self._kernels, self._plan, self._count = _lanes(), coarsening(grid), lanes
+        self._kernels, self._plan, self._count = _passes(), coarsening(grid), lanes
         self._high = int(grid.ndim == 3)  # a margin along the first axis
         rows, offset = [], 0
         for shape in self._plan.shapes:

@@ -76,7 +76,7 @@ def test_solutions_are_those_of_a_direct_solver(name):
 def test_both_implementations_are_the_same_cycle(name, reaction, monkeypatch):
     s = systems(GRIDS[name], batch=5, reaction=reaction)
     compiled = Multigrid().solve(s)
-    monkeypatch.setattr(multigrid, "_lanes", lambda: None)
+    monkeypatch.setattr(multigrid, "_passes", lambda: None)
     torch_ = Multigrid().solve(s)
     assert torch.equal(compiled.iterations, torch_.iterations)
     torch.testing.assert_close(compiled.x, torch_.x, rtol=0, atol=1e-9 * float(torch_.x.abs().max()))
@@ -85,7 +85,7 @@ def test_both_implementations_are_the_same_cycle(name, reaction, monkeypatch):
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_solution_does_not_depend_on_its_batch(compiled, monkeypatch):
     if not compiled:
-        monkeypatch.setattr(multigrid, "_lanes", lambda: None)
+        monkeypatch.setattr(multigrid, "_passes", lambda: None)
     s = systems(GRIDS["odd"], batch=7)
     whole = Multigrid().solve(s).x
     for some in ([2], [6, 2, 0], [5, 4, 2, 1, 0]):
@@ -169,8 +169,8 @@ def test_an_indefinite_operator_is_noticed(monkeypatch):
         s.b,
         definite=True,
     )
-    for lanes in (multigrid._lanes(), None):
-        monkeypatch.setattr(multigrid, "_lanes", lambda lanes=lanes: lanes)
+    for lanes in (multigrid._passes(), None):
+        monkeypatch.setattr(multigrid, "_passes", lambda lanes=lanes: lanes)
         solves = Multigrid().solve(bad)
         assert not (solves.residual <= 1e-8).any()
         assert "not positive definite" in solves.reasons[0]
