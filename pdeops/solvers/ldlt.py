@@ -1,18 +1,144 @@
-"""L D L^T without pivoting of many matrices of one pattern at once, a lane each: multifrontal, with dense fronts."""
+"""A = L D L^T without pivoting of many matrices of one pattern at once, a lane each: multifrontal, with dense fronts."""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-from pdeops.solvers.lanes import get, inverse, less, load, plus, put, store, times, zero
+from pdeops.solvers.lanes import LANES, get, inverse, less, load, plus, put, store, times, zero
+
+BLOCK = 32  # pivots after which the rest of a front is brought up to date: their rows stay in the caches
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")
-inlined = njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+
+
+def scratch(tree, dtype):
+    """L, D, U, C, X, r of `solve`."""
+    panels, n, stack = tree.panel[-1], tree.first[-1], tree.update[-1] + 1  # a tile may read one past a triangle
+    sizes = (panels, n, np.diff(tree.panel).max(), stack, n)
+    return *(np.empty(size * LANES, dtype) for size in sizes), np.empty((LANES + 2, n), dtype)
+
+
+@kernel
+def symmetric(values, mirror, tolerance):
+    """Whether the matrices of values (B, nnz) are symmetric, up to a relative tolerance: (B,)."""
+    yes = np.empty(len(values), np.bool_)
+    for i in range(len(values)):
+        yes[i] = True
+        for e in range(len(mirror)):
+            a, other = values[i, e], values[i, mirror[e]]
+            if a != other and not abs(a - other) <= tolerance * abs(a):
+                yes[i] = False
+                break
+    return yes
+
+
+@kernel
+def solve(values, b, which, indptr, indices, tree, tolerance, steps, x, relative, L, D, U, C, X, r):
+    """x and |b - A x| / |b| of the systems `which`, no more than lanes; a lane beyond the last repeats it.
+
+    A solution is corrected until its residual meets the tolerance, at most `steps` times; a correction that does not
+    lower the residual is the last, and undone. values (B, nnz), b, x (B, n), relative (B,).
+    """
+    count, n, last = len(which), b.shape[1], len(which) - 1
+    size, todo, moved, left = np.empty(count), np.empty(count, np.bool_), r[LANES], r[LANES + 1]
+    for lane in range(count):
+        i = which[lane]
+        for t in range(n):
+            x[i, t], r[lane, t] = 0, b[i, t]
+        size[lane] = _norm(b[i])
+        relative[i] = 1.0 if size[lane] > 0 else 0.0
+        todo[lane] = size[lane] > 0
+    for step in range(1 + steps):
+        if not todo.sum():
+            break
+        for t in range(n):
+            for lane in range(LANES):
+                put(X, t, lane, r[min(lane, last), tree.permutation[t]])
+        if step == 0:
+            _factor(values, which, tree, L, D, U, C, X)
+        else:
+            for s in range(len(tree.split)):
+                _forward(tree, s, L, X)
+        for s in range(len(tree.split) - 1, -1, -1):
+            _backward(tree, s, L, D, X)
+        for lane in range(count):
+            if todo[lane]:
+                i = which[lane]
+                for t in range(n):
+                    moved[tree.permutation[t]] = x[i, tree.permutation[t]] + get(X, t, lane)
+                _residual(indptr, indices, values[i], b[i], moved, left)
+                now = _norm(left) / size[lane]
+                todo[lane] = tolerance < now < relative[i]
+                if now < relative[i]:
+                    relative[i] = now
+                    for t in range(n):
+                        x[i, t], r[lane, t] = moved[t], left[t]
+
+
+@kernel
+def _residual(indptr, indices, values, b, x, r):
+    """r = b - A x."""
+    for i in range(len(b)):
+        a = b[i]
+        for e in range(indptr[i], indptr[i + 1]):
+            a -= values[e] * x[indices[e]]
+        r[i] = a
+
+
+@kernel
+def _norm(r):
+    total = 0.0
+    for a in r:
+        total += a.real**2 + a.imag**2
+    return total**0.5
+
+
+@kernel
+def _factor(values, which, tree, L, D, U, C, X):
+    """L and 1 / D of a group of systems, and X = L^-1 X while L is in the caches. U: scratch of a panel, C: the stack."""
+    last, nothing = len(which) - 1, zero(U)
+    for s in range(len(tree.split)):
+        k, n, p, c = tree.first[s + 1] - tree.first[s], tree.start[s + 1] - tree.start[s], tree.panel[s], tree.update[s]
+        m = k + n
+        for i in range(m * k):
+            store(U, i, nothing)
+        for i in range(n * (n + 1) // 2):
+            store(C, c + i, nothing)
+        for e in range(tree.entry_start[s], tree.entry_start[s + 1]):
+            for lane in range(LANES):
+                put(U, tree.entry_place[e], lane, values[which[min(lane, last)], tree.entry[e]])
+        for q in range(tree.child_start[s], tree.child_start[s + 1]):
+            _extend(tree, tree.child[q], k, c, U, C)
+        for t in range(0, k, BLOCK):
+            end = min(t + BLOCK, k)
+            _panel(U, L, D, p, tree.first[s], m, k, t, end)
+            _update(U, 0, k, 0, U, L, p, m, k, t, end, end, k)
+            _update(C, c - k, 0, 1, U, L, p, m, k, t, end, k, m)
+        _forward(tree, s, L, X)
+
+
+@inlined
+def _extend(tree, child, k, c, U, C):
+    """Adds the update of a child to its parent's front, of k pivots, whose own update begins at c."""
+    start, split, source = tree.start[child], tree.split[child], tree.update[child]
+    for i in range(tree.start[child + 1] - start):
+        row = tree.place[start + i]
+        for j in range(min(split, i + 1)):
+            to = row * k + tree.place[start + j]
+            store(U, to, plus(load(U, to), load(C, source + j)))
+        if row >= k:
+            begin = c + (row - k) * (row - k + 1) // 2 - k
+            for j in range(split, i + 1):
+                to = begin + tree.place[start + j]
+                store(C, to, plus(load(C, to), load(C, source + j)))
+        source += i + 1
 
 
 @inlined
 def _subtract(C, U, L, c0, c1, c2, c3, u0, u1, u2, u3, l0, l1, k):
-    """C[c_i + j] - sum_t U[u_i + t] L[l_j + t] for t < k: a tile of four rows and two columns."""
+    """C[c_i + j] - sum_t U[u_i + t] L[l_j + t] over t < k: a tile of four rows and two columns."""
     a0, a1, a2, a3 = load(C, c0), load(C, c1), load(C, c2), load(C, c3)
     b0, b1, b2, b3 = load(C, c0 + 1), load(C, c1 + 1), load(C, c2 + 1), load(C, c3 + 1)
     for t in range(k):
@@ -29,10 +155,11 @@ def _subtract(C, U, L, c0, c1, c2, c3, u0, u1, u2, u3, l0, l1, k):
 
 
 @kernel
-def _panel(U, L, D, p, d, m, k):
-    """Columns 0 to k of a front of m rows, by rows: U = L D in place of U, L at p, 1 / D at d. Two columns at a time."""
-    for j in range(0, k, 2):
-        two = j + 1 < k
+def _panel(U, L, D, p, d, m, k, t, end):
+    """Pivots t to end of a front of m rows and k pivots, when those before t are done: U = L D in place of the panel U
+    (m, k), L at p, 1 / D at d."""
+    for j in range(t, end, 2):
+        two = j + 1 < end
         l0 = p + j * k
         l1 = l0 + k if two else l0
         d0 = d1 = ratio = zero(U)
@@ -43,7 +170,7 @@ def _panel(U, L, D, p, d, m, k):
             u2 = u1 + (k if rows > 2 else 0)
             u3 = u2 + (k if rows > 3 else 0)
             a0, a1, a2, a3, b0, b1, b2, b3 = _subtract(
-                U, U, L, u0 + j, u1 + j, u2 + j, u3 + j, u0, u1, u2, u3, l0, l1, j
+                U, U, L, u0 + j, u1 + j, u2 + j, u3 + j, u0 + t, u1 + t, u2 + t, u3 + t, l0 + t, l1 + t, j - t
             )
             if i == j:
                 d0 = inverse(a0)
@@ -83,178 +210,88 @@ def _panel(U, L, D, p, d, m, k):
 
 
 @kernel
-def _update(C, U, L, c, p, m, k):
-    """C (lower triangle, by rows, at c) -= U L^T over the rows k to m of a panel."""
-    n = m - k
-    for j in range(0, n, 2):
-        l0 = p + (k + j) * k
-        l1 = l0 + (k if j + 1 < n else 0)
-        for i in range(j, n, 4):
-            rows = n - i
-            u0 = (k + i) * k
+def _update(C, c, stride, packed, U, L, p, m, k, t, end, begin, stop):
+    """C -= U L^T over the pivots t to end, of the columns begin to stop of a front from the diagonal on.
+
+    Element (i, j) of the front is C[c + i stride + j], or, of a packed triangle, C[c + (i - k) (i - k + 1) / 2 + j].
+    """
+    for j in range(begin, stop, 2):
+        two = j + 1 < stop
+        l0 = p + j * k + t
+        l1 = l0 + (k if two else 0)
+        for i in range(j, m, 4):
+            rows, r = m - i, i - k
+            u0 = i * k + t
             u1 = u0 + (k if rows > 1 else 0)
             u2 = u1 + (k if rows > 2 else 0)
             u3 = u2 + (k if rows > 3 else 0)
-            c0 = c + i * (i + 1) // 2 + j
-            c1 = c0 + (i + 1 if rows > 1 else 0)
-            c2 = c1 + (i + 2 if rows > 2 else 0)
-            c3 = c2 + (i + 3 if rows > 3 else 0)
-            a0, a1, a2, a3, b0, b1, b2, b3 = _subtract(C, U, L, c0, c1, c2, c3, u0, u1, u2, u3, l0, l1, k)
+            c0 = c + i * stride + packed * (r * (r + 1) // 2) + j
+            c1 = c0 + (stride + packed * (r + 1) if rows > 1 else 0)
+            c2 = c1 + (stride + packed * (r + 2) if rows > 2 else 0)
+            c3 = c2 + (stride + packed * (r + 3) if rows > 3 else 0)
+            a0, a1, a2, a3, b0, b1, b2, b3 = _subtract(C, U, L, c0, c1, c2, c3, u0, u1, u2, u3, l0, l1, end - t)
             store(C, c0, a0)
-            if i > j:
+            if two and i > j:
                 store(C, c0 + 1, b0)
             if rows > 1:
                 store(C, c1, a1)
-                store(C, c1 + 1, b1)
+                if two:
+                    store(C, c1 + 1, b1)
             if rows > 2:
                 store(C, c2, a2)
-                store(C, c2 + 1, b2)
+                if two:
+                    store(C, c2 + 1, b2)
             if rows > 3:
                 store(C, c3, a3)
-                store(C, c3 + 1, b3)
+                if two:
+                    store(C, c3 + 1, b3)
 
 
 @kernel
-def factor(values, lanes, tree, L, D, U, C):
-    """The factors of the matrices values[lanes]. L, D: results; U, C: scratch."""
-    first, start, below, place, split, panel, update, child_start, child, entry_start, entry, entry_place = tree
-    for s in range(len(first) - 1):
-        k, n = first[s + 1] - first[s], start[s + 1] - start[s]
-        m, c = k + n, update[s]
-        nothing = zero(U)
-        for i in range(m * k):
-            store(U, i, nothing)
-        for i in range(n * (n + 1) // 2):
-            store(C, c + i, nothing)
-        for e in range(entry_start[s], entry_start[s + 1]):
-            for lane in range(len(lanes)):
-                put(U, entry_place[e], lane, values[lanes[lane], entry[e]])
-        for q in range(child_start[s], child_start[s + 1]):
-            o = child[q]
-            at, from_ = start[o], update[o]
-            for i in range(start[o + 1] - at):
-                row = place[at + i]
-                for j in range(min(split[o], i + 1)):
-                    to = row * k + place[at + j]
-                    store(U, to, plus(load(U, to), load(C, from_ + j)))
-                if row >= k:
-                    above = c + (row - k) * (row - k + 1) // 2 - k
-                    for j in range(split[o], i + 1):
-                        to = above + place[at + j]
-                        store(C, to, plus(load(C, to), load(C, from_ + j)))
-                from_ += i + 1
-        _panel(U, L, D, panel[s], first[s], m, k)
-        _update(C, U, L, c, panel[s], m, k)
+def _forward(tree, s, L, X):
+    """X = L^-1 X, of one supernode. Rows of X are those of the factors."""
+    x, k, p, below = tree.first[s], tree.first[s + 1] - tree.first[s], tree.panel[s], tree.below
+    for i in range(k):
+        a = load(X, x + i)
+        for t in range(i):
+            a = less(a, load(L, p + t), load(X, x + t))
+        store(X, x + i, a)
+        p += k
+    q, end = tree.start[s], tree.start[s + 1]
+    while q < end:
+        q1, q2, q3 = min(q + 1, end - 1), min(q + 2, end - 1), min(q + 3, end - 1)
+        p1, p2, p3 = p + (q1 - q) * k, p + (q2 - q) * k, p + (q3 - q) * k
+        a0, a1, a2, a3 = load(X, below[q]), load(X, below[q1]), load(X, below[q2]), load(X, below[q3])
+        for t in range(k):
+            y = load(X, x + t)
+            a0, a1 = less(a0, load(L, p + t), y), less(a1, load(L, p1 + t), y)
+            a2, a3 = less(a2, load(L, p2 + t), y), less(a3, load(L, p3 + t), y)
+        store(X, below[q], a0)
+        store(X, below[q1], a1)
+        store(X, below[q2], a2)
+        store(X, below[q3], a3)
+        q, p = q + 4, p + 4 * k
 
 
 @kernel
-def substitute(tree, L, D, X):
-    """X = (L D L^T)^-1 X, rows in the order of the factors."""
-    first, start, below, place, split, panel, update, child_start, child, entry_start, entry, entry_place = tree
-    for s in range(len(first) - 1):
-        x, k, p = first[s], first[s + 1] - first[s], panel[s]
-        for i in range(k):
-            a = load(X, x + i)
-            for t in range(i):
-                a = less(a, load(L, p + t), load(X, x + t))
-            store(X, x + i, a)
-            p += k
-        q, end = start[s], start[s + 1]
-        while q + 4 <= end:
-            a0, a1, a2, a3 = load(X, below[q]), load(X, below[q + 1]), load(X, below[q + 2]), load(X, below[q + 3])
-            for t in range(k):
-                y = load(X, x + t)
-                a0 = less(a0, load(L, p + t), y)
-                a1 = less(a1, load(L, p + k + t), y)
-                a2 = less(a2, load(L, p + 2 * k + t), y)
-                a3 = less(a3, load(L, p + 3 * k + t), y)
-            store(X, below[q], a0)
-            store(X, below[q + 1], a1)
-            store(X, below[q + 2], a2)
-            store(X, below[q + 3], a3)
-            q, p = q + 4, p + 4 * k
-        while q < end:
-            a0 = load(X, below[q])
-            for t in range(k):
-                a0 = less(a0, load(L, p + t), load(X, x + t))
-            store(X, below[q], a0)
-            q, p = q + 1, p + k
-    for s in range(len(first) - 2, -1, -1):
-        x, k, p = first[s], first[s + 1] - first[s], panel[s]
-        for j in range(0, k, 4):
-            j1, j2, j3 = min(j + 1, k - 1), min(j + 2, k - 1), min(j + 3, k - 1)
-            a0, a1 = times(load(X, x + j), load(D, x + j)), times(load(X, x + j1), load(D, x + j1))
-            a2, a3 = times(load(X, x + j2), load(D, x + j2)), times(load(X, x + j3), load(D, x + j3))
-            row = p + k * k
-            for q in range(start[s], start[s + 1]):
-                y = load(X, below[q])
-                a0 = less(a0, load(L, row + j), y)
-                a1 = less(a1, load(L, row + j1), y)
-                a2 = less(a2, load(L, row + j2), y)
-                a3 = less(a3, load(L, row + j3), y)
-                row += k
-            store(X, x + j, a0)
-            store(X, x + j1, a1)
-            store(X, x + j2, a2)
-            store(X, x + j3, a3)
-        for i in range(k - 1, 0, -1):
-            y = load(X, x + i)
-            for t in range(i):
-                store(X, x + t, less(load(X, x + t), load(L, p + i * k + t), y))
-
-
-@kernel
-def residual(indptr, indices, values, b, x, r):
-    """r = b - A x."""
-    for i in range(len(b)):
-        a = b[i]
-        for e in range(indptr[i], indptr[i + 1]):
-            a -= values[e] * x[indices[e]]
-        r[i] = a
-
-
-@kernel
-def norm(r):
-    total = 0.0
-    for i in range(len(r)):
-        total += r[i].real ** 2 + r[i].imag ** 2
-    return total**0.5
-
-
-@kernel
-def solve(values, b, indptr, indices, permutation, tree, tolerance, steps, x, relative, L, D, U, C, X, r, lanes):
-    """x and |b - A x| / |b| of a group of systems, no more than lanes; a lane beyond the last system repeats it.
-
-    A solution is corrected until its residual meets the tolerance, at most `steps` times; a correction that does not
-    lower the residual is the last, and undone. r (systems + 2, n) is scratch.
-    """
-    count, n = b.shape
-    for lane in range(len(lanes)):
-        lanes[lane] = min(lane, count - 1)
-    factor(values, lanes, tree, L, D, U, C)
-    size = relative.copy()
-    moved, left = r[count], r[count + 1]
-    for i in range(count):
-        x[i] = 0
-        r[i] = b[i]
-        size[i] = norm(b[i])
-        relative[i] = 1.0 if size[i] > 0 else 0.0
-    done = relative <= tolerance
-    for _ in range(1 + steps):
-        if done.all():
-            break
-        for i in range(n):
-            for lane in range(len(lanes)):
-                put(X, i, lane, r[lanes[lane], permutation[i]])
-        substitute(tree, L, D, X)
-        for i in range(count):
-            if not done[i]:
-                for t in range(n):
-                    moved[permutation[t]] = x[i, permutation[t]] + get(X, t, i)
-                residual(indptr, indices, values[i], b[i], moved, left)
-                now = norm(left) / size[i]
-                if now < relative[i]:
-                    x[i], r[i], relative[i] = moved, left, now
-                else:
-                    done[i] = True
-                done[i] |= relative[i] <= tolerance
+def _backward(tree, s, L, D, X):
+    """X = L^-T D^-1 X, of one supernode."""
+    x, k, p, below = tree.first[s], tree.first[s + 1] - tree.first[s], tree.panel[s], tree.below
+    for j in range(0, k, 4):
+        j1, j2, j3 = min(j + 1, k - 1), min(j + 2, k - 1), min(j + 3, k - 1)
+        a0, a1 = times(load(X, x + j), load(D, x + j)), times(load(X, x + j1), load(D, x + j1))
+        a2, a3 = times(load(X, x + j2), load(D, x + j2)), times(load(X, x + j3), load(D, x + j3))
+        row = p + k * k
+        for q in range(tree.start[s], tree.start[s + 1]):
+            y = load(X, below[q])
+            a0, a1 = less(a0, load(L, row + j), y), less(a1, load(L, row + j1), y)
+            a2, a3 = less(a2, load(L, row + j2), y), less(a3, load(L, row + j3), y)
+            row += k
+        store(X, x + j, a0)
+        store(X, x + j1, a1)
+        store(X, x + j2, a2)
+        store(X, x + j3, a3)
+    for i in range(k - 1, 0, -1):
+        y = load(X, x + i)
+        for t in range(i):
+            store(X, x + t, less(load(X, x + t), load(L, p + i * k + t), y))
