@@ -19,6 +19,7 @@ class Arnoldi:
         B [U V_p] = [C V_{p+1}] G,    G = [[D, E], [0, H]],
 
     y = argmin |beta e_1 - H y| by Givens rotations, t += V_p y - U D^-1 E y, and the residual V_{p+1} (beta e_1 - H y).
+    `direction`: the coordinates in [U V_p] of the correction that the last of the p steps made, up to a factor.
     flexible: M may change from step to step; its results are stored, t is in the variable x and U must be empty.
     Source: Parks, de Sturler, Mackey, Johnson and Maiti, SIAM J. Sci. Comput. 28 (2006), section 2; Saad, Iterative
     Methods for Sparse Linear Systems (2003), algorithms 6.9 and 9.6.
@@ -29,7 +30,7 @@ class Arnoldi:
         self.W = system.b.new_empty((size + 1, system.n))
         self.Z = system.b.new_empty((size, system.n)) if flexible else None
         self.U, self.scale = system.b.new_empty((0, system.n)), np.empty(0)
-        self.G, self.p = np.empty((0, 0)), 0
+        self.G, self.p, self.direction = np.empty((0, 0)), 0, np.empty(0)
 
     @property
     def k(self) -> int:
@@ -91,8 +92,10 @@ class Arnoldi:
             p += 1
             why = system.stop(norm * abs(Q[p, 0]))
         self.G, self.p = G[: k + p + 1, : k + p], p
-        y = solve_upper(R[:p, :p], norm * Q[:p, 0], system.eps)
-        y_U = -(self.G[:k, k:] @ y) / self.scale
+        last = np.eye(p)[:, -1]  # y is that of the step before plus a multiple of R^-1 e_p
+        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), system.eps).T
+        y_U, d_U = (-(self.G[:k, k:] @ x) / self.scale for x in (y, d))
+        self.direction = np.concatenate([d_U, d])
         t = t + combine(y, self.W[k : k + p] if self.Z is None else self.Z[:p]) + combine(y_U, self.U)
         rest = -self.G[k:, k:] @ y
         rest[0] += norm

@@ -17,7 +17,7 @@ Inner = Callable[[Any, Any], Any]
 Callback = Callable[[int, float], None]
 
 CONVERGED = "converged: the true residual is within the tolerance"
-BREAKDOWN = "breakdown: the Krylov space is exhausted and holds no better solution; the system is singular"
+BREAKDOWN = "breakdown: the next step would divide by zero; the system may be singular, or the method unfit for it"
 NOT_FINITE = "not finite: the operator, the preconditioner or the method made NaN or infinity"
 
 LEAST_GAIN = 0.99  # a window of steps that leaves more than this part of the residual is stagnation
