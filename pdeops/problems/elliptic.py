@@ -11,18 +11,23 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Boundary, Grid, Nodes, axis_names
 from pdeops.problems.base import Problem, Progress, Solution
+from pdeops.solvers import sorting
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.direct import Direct
+from pdeops.solvers.elimination import Direct
 from pdeops.solvers.systems import LinearSolver, Systems
 from pdeops.solvers.volumes import inner, placed, volumes
 
 log = logging.getLogger(__name__)
 
-PILOT = 6  # samples by which a solver is chosen
+PILOT = 6  # samples by which a solver is chosen ...
+NEIGHBOURS = 64  # ... neighbours among so many, if it sorts them
+BATCH = 64  # samples drawn at once to be sorted
+BLOCKS = 12  # per axis, of an input's averages by which samples are compared
 CHUNK = 2**22  # unknowns whose systems are held at once
 
 
@@ -111,9 +116,21 @@ class Elliptic(Problem):
         return x.unsqueeze(1)
 
     def settled(self, indices: Sequence[int], seed: int) -> tuple[Self, str]:
-        pilot = self.sample(indices[:PILOT], seed)
+        indices = indices[: NEIGHBOURS if self.solver.sorts else PILOT]
+        pilot = self.sample(list(self.order(indices, seed))[:PILOT], seed)
         solver, reason = self.solver.settled(self.systems(pilot, self.solved_on))
         return replace(self, solver=solver), reason
+
+    def order(self, indices: Sequence[int], seed: int) -> Sequence[int]:
+        """For a solver that gains by it, a chain of samples whose inputs, averaged over blocks, are alike."""
+        if not self.solver.sorts:
+            return indices
+        features = []
+        for first in range(0, len(indices), BATCH):
+            a = self.sample(indices[first : first + BATCH], seed)
+            features.append(_coarse(a.log() if (a > 0).all() else a))
+        chain = sorting.greedy(torch.cat(features).flatten(1).numpy())
+        return [indices[i] for i in chain]
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
         """Solutions in double precision; what misses the solver's tolerance is solved once more, directly."""
@@ -163,3 +180,9 @@ class Elliptic(Problem):
         systems = self.systems(a.to(u.dtype), grid)
         balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
         return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)
+
+
+def _coarse(a: Tensor) -> Tensor:
+    """Averages of fields (B, C, *grid) over blocks."""
+    shape = tuple(min(BLOCKS, n) for n in a.shape[2:])
+    return (adaptive_avg_pool2d if a.ndim == 4 else adaptive_avg_pool3d)(a, shape)

@@ -72,5 +72,5 @@ class Heat(Elliptic):
             return 0.0
         left, right = self._ends(a)
         values = a.new_zeros((len(a), 1, *grid.shape))
-        values[:, :, 0], values[:, :, -1] = left[:, 0], right[:, 0]
+        values[:, :, 0], values[:, :, -1] = left, right
         return values
