@@ -55,8 +55,8 @@ class Problem(ABC):
         """Inputs (n, C_in, *space), float64 on the CPU; sample i depends on (seed, i) alone."""
 
     def settled(self, indices: Sequence[int], seed: int) -> tuple[Self, str]:
-        """This problem with every choice made that depends on samples (a solver that chooses), by some of `indices`, and a
-        sentence that says why; here: there is none, and no sentence."""
+        """This problem with every choice made that depends on samples (a solver that chooses), by some of `indices`,
+        and a sentence that says why; here: there is none, and no sentence."""
         return self, ""
 
     def order(self, indices: Sequence[int], seed: int) -> Sequence[int]:

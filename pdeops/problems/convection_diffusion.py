@@ -12,21 +12,22 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Grid, Nodes
 from pdeops.problems.coefficients import NeumannMatern
-from pdeops.solvers.faces import Fluxes, conductances, exchange
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
+from pdeops.solvers.faces import Fluxes, conductances, exchange
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, spacing, volumes
 
 
 @dataclass(kw_only=True, eq=False)
 class ConvectionDiffusion(Elliptic):
-    """div(v u - diffusivity grad u) = source on a square, u = 0 on its sides; v = (psi_y, -psi_x), psi a sample of `stream`.
+    """div(v u - diffusivity grad u) = source on a square, u = 0 on its sides; v = (psi_y, -psi_x), psi a sample of
+    `stream`.
 
-    The fluxes of v are differences of psi between the corners of volumes, so that v has no divergence on the nodes either.
-    fluxes: exponential (Scharfetter and Gummel's, of second order, without oscillations at any diffusivity), upwind (of
-    first order, without oscillations) or central (of second order, with oscillations where |v| h > 2 diffusivity).
-    Raises InputError as every elliptic problem does, and if the diffusivity is not positive.
+    The fluxes of v are differences of psi between the corners of volumes, so that v has no divergence on the nodes
+    either. fluxes: exponential (Scharfetter and Gummel's, of second order, without oscillations at any diffusivity),
+    upwind (of first order, without oscillations) or central (of second order, with oscillations where |v| h > 2
+    diffusivity). Raises InputError as every elliptic problem does, and if the diffusivity is not positive.
     """
 
     name = "convection_diffusion"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from pdeops.grid import Grid
 from pdeops.problems.coefficients import NeumannMatern, TwoPhase
-from pdeops.solvers.faces import Mean, conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
+from pdeops.solvers.faces import Mean, conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, volumes
 

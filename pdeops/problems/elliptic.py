@@ -101,7 +101,8 @@ class Elliptic(Problem):
 
     @abstractmethod
     def systems(self, a: Tensor, grid: Grid) -> Systems:
-        """The systems of inputs a (B, C_in, *grid), integrated over the volumes around the unknowns relative to a cell's."""
+        """The systems of inputs a (B, C_in, *grid), integrated over the volumes around the unknowns relative to a
+        cell's."""
 
     def boundary(self, a: Tensor, grid: Grid) -> Tensor | float:
         """The values of u at nodes that are no unknowns, broadcastable to u (B, C_out, *grid)."""
@@ -173,8 +174,8 @@ class Elliptic(Problem):
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.
 
-        It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored nodes.
-        Raises InputError on a grid that is not the problem's."""
+        It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored
+        nodes. Raises InputError on a grid that is not the problem's."""
         if grid != self.grid:
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
         systems = self.systems(a.to(u.dtype), grid)
@@ -185,4 +186,4 @@ class Elliptic(Problem):
 def _coarse(a: Tensor) -> Tensor:
     """Averages of fields (B, C, *grid) over blocks."""
     shape = tuple(min(BLOCKS, n) for n in a.shape[2:])
-    return (adaptive_avg_pool2d if a.ndim == 4 else adaptive_avg_pool3d)(a, shape)
+    return (adaptive_avg_pool2d if a.ndim == 4 else adaptive_avg_pool3d)(a, shape)  # type: ignore[arg-type]

@@ -12,9 +12,9 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid
 from pdeops.problems.coefficients import LogNormal, NeumannMatern
-from pdeops.solvers.faces import Mean, conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
+from pdeops.solvers.faces import Mean, conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, inner, volumes
 
@@ -52,7 +52,8 @@ class Heat(Elliptic):
         grid = self.solved_on
         k = self.conductivity(grid, indices, seed)
         q = self.source(grid, indices, seed + 2**32)  # drawn apart from k
-        ends = [np.random.default_rng([seed, i, 2]).uniform(*zip(self.left, self.right, strict=True)) for i in indices]
+        low, high = np.array([self.left, self.right]).T
+        ends = [np.random.default_rng([seed, i, 2]).uniform(low, high) for i in indices]
         temperatures = torch.from_numpy(np.stack(ends)).view(-1, 2, 1, 1).expand(-1, 2, *grid.shape)
         return torch.cat([k, q, temperatures], dim=1)
 
@@ -65,7 +66,8 @@ class Heat(Elliptic):
 
     def _ends(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """The temperatures of the sides (B, 1, 1)."""
-        return tuple(a[:, c].flatten(1).mean(1).view(-1, 1, 1) for c in (2, 3))
+        left, right = (a[:, c].flatten(1).mean(1).view(-1, 1, 1) for c in (2, 3))
+        return left, right
 
     def boundary(self, a: Tensor, grid: Grid) -> Tensor | float:
         if self.nodes == "cell":

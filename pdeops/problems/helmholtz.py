@@ -14,9 +14,9 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid, Nodes
 from pdeops.problems.coefficients import WaveSpeed
-from pdeops.solvers.faces import conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
+from pdeops.solvers.faces import conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, areas, inner, spacing, volumes
 
@@ -31,8 +31,8 @@ class Helmholtz(Elliptic):
     """-Laplace u - (frequency / c)^2 u = f on a square, c a sample of `speed`; of second order, indefinite.
 
     sides: dirichlet, u = 0; neumann, du/dn = 0; absorbing, du/dn = i (frequency / c) u, which makes u complex: two
-    channels, its real and its imaginary part. f = source exp(-|x - centre|^2 / (2 width^2)). antenna: on the part of the
-    side y = length that is no farther than this from its middle, du/dn is larger by 1 (none on dirichlet sides).
+    channels, its real and its imaginary part. f = source exp(-|x - centre|^2 / (2 width^2)). antenna: on the part of
+    the side y = length that is no farther than this from its middle, du/dn is larger by 1 (none on dirichlet sides).
     With p points per wavelength the phase velocity is off by (pi / p)^2 / 6: below p = 8 there is a warning.
     Source: the data set of He, Liu and Xu, MgNO, ICLR 2024, has neumann sides, frequency 1000, source 0, antenna 0.15.
     Raises InputError as every elliptic problem does, on other sides, and if nothing drives the waves.

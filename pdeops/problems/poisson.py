@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid
-from pdeops.solvers.faces import conductances
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
 from pdeops.problems.processes import GaussianProcess
+from pdeops.solvers.faces import conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, volumes
 

@@ -17,7 +17,8 @@ FACTORED = {1: 10**6, 2: 600**2, 3: 30**3}  # unknowns up to which factors fit i
 
 @dataclass(frozen=True)
 class Auto(LinearSolver):
-    """The solver that suits a problem, found out once, on pilot samples, and by counts, so that it is the same on every machine.
+    """The solver that suits a problem, found out once, on pilot samples, and by counts, so that it is the same on
+    every machine.
 
     In this order: transforms, where coefficients are constant; multigrid, where systems are symmetric and definite on a
     box and the pilot converges; a direct solver, up to 600 x 600 or 30 x 30 x 30 unknowns; else GCRO-DR with incomplete

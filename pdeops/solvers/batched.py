@@ -16,8 +16,8 @@ def conjugate_gradients(
     rtol: float,
     maxiter: int,
 ) -> tuple[Tensor, Tensor]:
-    """x (B, ...) with |b - A x| <= rtol |b| per sample by the recurrence, and the iterations (B,), -1 of a sample whose operator or
-    preconditioner turned out not to be positive definite.
+    """x (B, ...) with |b - A x| <= rtol |b| per sample by the recurrence, and the iterations (B,), -1 of a sample
+    whose operator or preconditioner turned out not to be positive definite.
 
     precondition: may work in single precision, and be not quite linear: it is given residuals of about unit length, and
     directions are made conjugate explicitly, beta = -z . A p / p . A p (Golub and Ye, Inexact preconditioned conjugate

@@ -25,7 +25,8 @@ class Coarsening:
 def coarsening(grid: Grid) -> Coarsening:
     """Halving along all axes at once until one has a single unknown or all have at most three.
 
-    Interpolation is linear in the distance: towards a boundary value, zero, at the distance where it lies; constant towards a wall.
+    Interpolation is linear in the distance: towards a boundary value, zero, at the distance where it lies; constant
+    towards a wall.
     """
     shapes, weights = [unknowns(grid)], []
     distances = [np.array([ends(x), *[1.0] * (n - 1), ends(x)]) for n, x in zip(shapes[0], grid, strict=True)]

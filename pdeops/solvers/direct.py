@@ -55,7 +55,7 @@ class Pattern:
                 f"indptr of {self.indptr.shape} numbers and {self.indices.shape} indices are not a pattern by rows. "
                 "Give those of a csr_array."
             )
-        if len(self.indices) and not (0 <= self.indices.min() and self.indices.max() < self.n):
+        if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < self.n):
             raise InputError(f"indices up to {self.indices.max()} in a matrix of {self.n} rows: wanted a square one")
         self.rows = np.repeat(np.arange(self.n), counts)
         if (np.diff(self.rows * self.n + self.indices) <= 0).any():

@@ -15,8 +15,8 @@ AT_ONCE = 64  # systems whose entries are held at once
 
 @dataclass(frozen=True)
 class Direct(LinearSolver):
-    """Sparse factorisation on a CPU: what depends on the pattern alone is done once (`direct.solve`), and one matrix for all
-    samples is factored once. Of a singular system the first unknown is held at zero."""
+    """Sparse factorisation on a CPU: what depends on the pattern alone is done once (`direct.solve`), and one matrix
+    for all samples is factored once. Of a singular system the first unknown is held at zero."""
 
     tolerance: float = 1e-8
 

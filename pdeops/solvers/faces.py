@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Grid
 from pdeops.solvers.volumes import areas, inner, spacing
 
 Mean = Literal["harmonic", "arithmetic"]
@@ -16,9 +16,10 @@ Fluxes = Literal["exponential", "upwind", "central"]
 
 
 def conductances(k: Tensor, grid: Grid, mean: Mean = "harmonic") -> tuple[Tensor, ...]:
-    """The faces of -div(k grad u) for `FiniteVolumes`, per axis (B, *unknowns) with one more along it, from k (B, *grid) on
-    the nodes: mean(k_i, k_(i+1)) / h^2, and towards a Dirichlet value half a cell away 2 k / h^2, times the relative area of
-    the face. mean: harmonic, 2 k l / (k + l), which is exact for layers that meet at the face, or arithmetic.
+    """The faces of -div(k grad u) for `FiniteVolumes`, per axis (B, *unknowns) with one more along it, from k (B,
+    *grid) on the nodes: mean(k_i, k_(i+1)) / h^2, and towards a Dirichlet value half a cell away 2 k / h^2, times
+    the relative area of the face. mean: harmonic, 2 k l / (k + l), which is exact for layers that meet at the face,
+    or arithmetic.
 
     Raises InputError on another mean.
     """
@@ -47,12 +48,12 @@ def _faces(line: Tensor, grid: Grid, d: int, joined) -> Tensor:
 
 
 def exchange(faces: Tensor, peclet: Tensor, fluxes: Fluxes) -> tuple[Tensor, Tensor]:
-    """forward and backward of `FiniteVolumes` for diffusion, of conductances `faces`, with transport; peclet: v h / diffusivity
-    at the faces, h the distance of the values on both sides.
+    """forward and backward of `FiniteVolumes` for diffusion, of conductances `faces`, with transport; peclet: v h /
+    diffusivity at the faces, h the distance of the values on both sides.
 
     faces A(|P|) + max(+-P, 0) faces, with A = 1 - |P| / 2 (central), 1 (upwind) or |P| / (exp |P| - 1) (exponential).
-    Source: Patankar, Numerical Heat Transfer and Fluid Flow (1980), table 5.2; exponential: Scharfetter and Gummel, IEEE
-    Trans. Electron Devices 16 (1969). Raises InputError on other fluxes.
+    Source: Patankar, Numerical Heat Transfer and Fluid Flow (1980), table 5.2; exponential: Scharfetter and Gummel,
+    IEEE Trans. Electron Devices 16 (1969). Raises InputError on other fluxes.
     """
     size = peclet.abs()
     match fluxes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ CHUNK = 2**22  # unknowns that torch works on at once
 
 @dataclass(frozen=True)
 class Multigrid(LinearSolver):
-    """Conjugate gradients in double precision with a multigrid cycle in single precision, for symmetric positive definite
-    operators on boxes of two or three axes that are not periodic: six to twelve steps on any size, at moderate contrast.
+    """Conjugate gradients in double precision with a multigrid cycle in single precision, for symmetric positive
+    definite operators on boxes of two or three axes that are not periodic: six to twelve steps on any size, at
+    moderate contrast.
 
     On a CPU with numba installed (pip install 'pdeops[fast]') by compiled passes over a few systems at a time, on as
     many threads as torch has; elsewhere by torch, on the whole batch at once.
@@ -93,7 +94,7 @@ def _reason(steps: int, residual: float, tolerance: float) -> str:
 
 
 @cache
-def _passes() -> ModuleType | None:
+def _passes() -> Any:  # the module, whose names exist only with numba
     """The compiled passes, or None where numba is not installed."""
     try:
         from pdeops.solvers import passes

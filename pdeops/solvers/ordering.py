@@ -78,7 +78,9 @@ def minimum_degree(rows: Ints, columns: Ints, n: int) -> Ints:
     pattern = sp.csc_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
     dominant = (pattern + sp.diags_array(1.0 + pattern.sum(0))).tocsc()  # so that no pivot changes the order
     options = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-    return np.argsort(spilu(dominant, drop_tol=1.0, fill_factor=1.0, **options).perm_c)  # drops everything: for the order
+    return np.argsort(
+        spilu(dominant, drop_tol=1.0, fill_factor=1.0, **options).perm_c
+    )  # drops everything: for the order
 
 
 def _elimination(order: Ints, rows: Ints, columns: Ints) -> tuple[list[int], list[Ints]]:
@@ -194,7 +196,7 @@ def _layout(order: Ints, members: list[list[int]], borders: list[Ints], rows: In
         split=split,
         panel=panel,
         update=update,
-            child_start=np.concatenate([[0], np.cumsum([len(c) for c in children])]),
+        child_start=np.concatenate([[0], np.cumsum([len(c) for c in children])]),
         child=np.array([c for of in children for c in of], np.int64),
         entry_start=entry_start,
         entry=entry,
@@ -213,6 +215,6 @@ def _stack(children: list[list[int]], sizes: Ints) -> Ints:
                 break
             at = high
         begin[s] = at
-        live = sorted((x for x in [*live, (at, at + size, s)] if x[2] not in children[s]))
+        live = sorted(x for x in [*live, (at, at + size, s)] if x[2] not in children[s])
         begin[-1] = max(begin[-1], at + size)
     return begin

@@ -87,8 +87,8 @@ def presmooth(s, h, lanes):
 def restrict(s, coarse, ends, box, h, lanes):
     """The coarse right-hand side of a presmoothed correction: the transpose of `prolong` applied to the residual.
 
-    The residual of black unknowns is zero, as they were relaxed last; that of red ones is the sum over their neighbours,
-    as it was zero at their relaxation, which began without neighbours.
+    The residual of black unknowns is zero, as they were relaxed last; that of red ones is the sum over their
+    neighbours, as it was zero at their relaxation, which began without neighbours.
     """
     n0, n1, w = s.shape[1], s.shape[2], s.shape[3] - 2 * lanes
     full = np.zeros((coarse.shape[1], coarse.shape[2], box * lanes), s.dtype)
@@ -161,8 +161,8 @@ def prolong(s, coarse, ends, box, h, lanes):
 
 @compiled
 def parent(ends, i, side):
-    """Weight and place of the coarse neighbour of place i of a line (both with margins) on a side; a coarse unknown's own
-    is itself, once."""
+    """Weight and place of the coarse neighbour of place i of a line (both with margins) on a side; a coarse
+    unknown's own is itself, once."""
     if (i - 1) & 1:
         return ends.dtype.type(1 - side), i // 2
     return ends[i - 1, side], (i - 1) // 2 + side
@@ -251,7 +251,8 @@ def against(f, s, h, lanes):
 
 @compiled
 def advance(f, s, alpha, scale, h, lanes):
-    """X += alpha P, R -= alpha AP; the next right-hand side R * scale in single precision; the squares of R per lane."""
+    """X += alpha P, R -= alpha AP; the next right-hand side R * scale in single precision; the squares of R per
+    lane."""
     n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
     step, factor, total = np.empty(w), np.empty(w), np.zeros(w)
     for q in range(w):

@@ -12,8 +12,8 @@ from scipy import sparse
 from scipy.sparse.linalg import spilu, splu
 
 from pdeops.errors import InputError
-from pdeops.solvers.poisson import FastPoisson, ScaledPoisson
 from pdeops.solvers.faces import conductances
+from pdeops.solvers.poisson import FastPoisson, ScaledPoisson
 from pdeops.solvers.vcycle import VCycle
 from pdeops.solvers.volumes import FiniteVolumes, volumes
 
@@ -63,7 +63,8 @@ class SOR(Preconditioner):
 
 @dataclass(frozen=True)
 class ILU(Preconditioner):
-    """Incomplete factors (SuperLU's) without entries below drop_tolerance of their column, of at most fill times the entries of A."""
+    """Incomplete factors (SuperLU's) without entries below drop_tolerance of their column, of at most fill times the
+    entries of A."""
 
     drop_tolerance: float = 1e-3
     fill: float = 4.0
@@ -89,7 +90,8 @@ class Cycle(Preconditioner):
 
 @dataclass(frozen=True)
 class Poisson(Preconditioner):
-    """A fast Poisson solver, scaled by the conductances where these vary (`ScaledPoisson`), shifted by the mean reaction.
+    """A fast Poisson solver, scaled by the conductances where these vary (`ScaledPoisson`), shifted by the mean
+    reaction.
 
     smallest: bound on its divisors' modulus relative to the largest one, for shifts near an eigenvalue.
     """

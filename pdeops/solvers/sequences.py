@@ -97,11 +97,13 @@ class GMRES(Krylov):
 
 @dataclass(frozen=True)
 class GCRODR(Krylov):
-    """GMRES with deflated restarting, in spaces of m vectors of which k survive a restart and, with `recycle`, a system.
+    """GMRES with deflated restarting, in spaces of m vectors of which k survive a restart and, with `recycle`, a
+    system.
 
-    recycle: "auto" solves six neighbouring samples with and without, and takes what needs fewer products with the operator;
-    it is decided once per data set. sort: samples are solved in an order in which neighbours are alike; only with recycling.
-    Source: Parks et al., SIAM J. Sci. Comput. 28 (2006); sorted sequences for data: Wang et al., ICLR 2024.
+    recycle: "auto" solves six neighbouring samples with and without, and takes what needs fewer products with the
+    operator; it is decided once per data set. sort: samples are solved in an order in which neighbours are alike;
+    only with recycling. Source: Parks et al., SIAM J. Sci. Comput. 28 (2006); sorted sequences for data: Wang et
+    al., ICLR 2024.
     """
 
     m: int = 40
@@ -137,6 +139,6 @@ class GCRODR(Krylov):
         words = ["without end" if c is None else f"{c} products with the operator" for c in (warm, cold)]
         return (
             replace(self, recycle=pays),
-            f"recycling is {'on' if pays else 'off'}: {len(pilot) - 1} neighbouring pilot samples took {words[0]} with it, "
-            f"{words[1]} without",
+            f"recycling is {'on' if pays else 'off'}: {len(pilot) - 1} neighbouring pilot samples took {words[0]} "
+            f"with it, {words[1]} without",
         )

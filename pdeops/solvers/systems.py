@@ -19,7 +19,8 @@ class Systems:
 
     operator: the A_i; b: (B, *unknowns); definite: whether the problem knows every A_i to be positive definite, up to
     constants if `singular`: constants are then in the null space of every A_i and A_i^T, and the mean-free solution is
-    wanted. Singular systems whose b_i has a mean have no solution; solvers take its mean-free part, and the residual shows it.
+    wanted. Singular systems whose b_i has a mean have no solution; solvers take its mean-free part, and the residual
+    shows it.
     """
 
     operator: FiniteVolumes
@@ -55,8 +56,8 @@ class Systems:
 
 
 class Solves(NamedTuple):
-    """x (B, *unknowns), and per sample the true relative residual, the steps that a method took (0: a direct one), its products with the
-    operator, and the sentence that says why it stopped."""
+    """x (B, *unknowns), and per sample the true relative residual, the steps that a method took (0: a direct one),
+    its products with the operator, and the sentence that says why it stopped."""
 
     x: Tensor
     residual: Tensor
@@ -79,7 +80,8 @@ class LinearSolver(ABC):
         return False
 
     def settled(self, pilot: Systems) -> tuple[LinearSolver, str]:
-        """This solver with every choice made that depends on samples, and a sentence that says why; here: there is none."""
+        """This solver with every choice made that depends on samples, and a sentence that says why; here: there is
+        none."""
         return self, ""
 
     @abstractmethod

@@ -17,7 +17,8 @@ from pdeops.grid import Axis, Grid
 
 
 def unknowns(grid: Grid) -> tuple[int, ...]:
-    """The shape of the unknowns on a grid: all nodes, but those at the ends of a uniform axis with Dirichlet conditions."""
+    """The shape of the unknowns on a grid: all nodes, but those at the ends of a uniform axis with Dirichlet
+    conditions."""
     return tuple(axis.n - 2 * _pinned(axis) for axis in grid)
 
 
