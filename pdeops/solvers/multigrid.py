@@ -16,7 +16,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.solvers.batched import conjugate_gradients
 from pdeops.solvers.coarsening import coarsening
-from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems
+from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems, relative
 from pdeops.solvers.vcycle import VCycle
 from pdeops.solvers.volumes import FiniteVolumes
 
@@ -42,37 +42,11 @@ class Multigrid(LinearSolver):
         if unfit:
             raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
         b = systems.solvable()
-        x, steps = self._solve(systems.operator, b, 0.99 * self.tolerance, progress)
-        applications = steps.abs() + 1  # the last one is that of the true residual
-        residual = systems.residual(x)
-        missed = ((residual > self.tolerance) & (steps > 0)).nonzero().flatten().tolist()
-        if missed:  # by rounding: once more, for what is left
-            rest = systems[missed]
-            left = b[missed] - rest.operator.apply(x[missed])
-            correction, more = self._solve(
-                rest.operator, left, 0.5 * self.tolerance / float(residual[missed].max()), None
-            )
-            x[missed] += correction
-            residual[missed] = rest.residual(x[missed])
-            steps[missed] += more.abs()
-            applications[missed] += more.abs() + 2
+        here = b.device.type == "cpu" and _passes() is not None
+        x, residual, steps = (_compiled if here else _anywhere)(systems.operator, b, self.tolerance, progress)
         reasons = tuple(_reason(n, float(r), self.tolerance) for n, r in zip(steps.tolist(), residual, strict=True))
-        return Solves(systems.centred(x), residual, steps.clamp_min(0), applications, reasons)
-
-    def _solve(
-        self, operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None
-    ) -> tuple[Tensor, Tensor]:
-        if b.device.type == "cpu" and _passes() is not None:
-            return _compiled(operator, b, rtol, progress)
-        chunk = max(1, CHUNK // operator.size)
-        parts = []
-        for first in range(0, len(b), chunk):
-            some = slice(first, first + chunk)
-            part = operator[some]
-            parts.append(conjugate_gradients(part.apply, b[some], VCycle(part), rtol=rtol, maxiter=MAXITER))
-            if progress:
-                progress(min(1.0, (first + chunk) / len(b)))
-        return torch.cat([x for x, _ in parts]), torch.cat([n for _, n in parts]).cpu()
+        # one product more for the true residual
+        return Solves(systems.centred(x), residual, steps.clamp_min(0), steps.clamp_min(0) + 1, reasons)
 
 
 def fits(systems: Systems) -> str | None:
@@ -103,11 +77,39 @@ def _passes() -> Any:  # the module, whose names exist only with numba
     return passes
 
 
-def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> tuple[Tensor, Tensor]:
+Outcome = tuple[Tensor, Tensor, Tensor]  # x, the true relative residuals, the steps (-1: not definite)
+
+
+def _anywhere(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> Outcome:
+    """By torch, as many at once as `CHUNK` says."""
+    chunk = max(1, CHUNK // operator.size)
+    parts = []
+    for first in range(0, len(b), chunk):
+        some = slice(first, first + chunk)
+        part, rhs = operator[some], b[some]
+        cycle = VCycle(part)
+        x, steps = conjugate_gradients(part.apply, rhs, cycle, rtol=0.99 * rtol, maxiter=MAXITER)
+        residual = relative(part, x, rhs)
+        missed = (residual > rtol) & (steps > 0) & (steps < MAXITER)
+        if missed.any():  # by rounding: once more, for what is left
+            left = torch.where(missed.view(-1, *(1,) * (b.ndim - 1)), rhs - part.apply(x), 0.0)
+            rest = 0.5 * rtol / float(residual.amax())
+            change, more = conjugate_gradients(part.apply, left, cycle, rtol=rest, maxiter=MAXITER)
+            x, steps = x + change, steps + more.abs()
+            residual = relative(part, x, rhs)
+        parts.append((x, residual, steps.cpu()))
+        if progress:
+            progress(min(1.0, (first + chunk) / len(b)))
+    x, residual, steps = (torch.cat(list(p)) for p in zip(*parts, strict=True))
+    return x, residual, steps
+
+
+def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> Outcome:
+    """By the compiled passes, a few at once."""
     width = 4 if operator.size <= CACHED else 2
     groups = [slice(first, min(first + width, len(b))) for first in range(0, len(b), width)]
 
-    def run(group: slice) -> tuple[np.ndarray, np.ndarray]:
+    def run(group: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         key = operator.grid, group.stop - group.start
         try:
             space = _idle[key].pop()
@@ -119,13 +121,14 @@ def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progres
 
     for key in [key for key in _idle if key[0] != operator.grid]:
         _idle.pop(key, None)
-    x, steps, threads = torch.empty_like(b), torch.empty(len(b), dtype=torch.int64), torch.get_num_threads()
+    x, residual = torch.empty_like(b), torch.empty(len(b), dtype=b.dtype)
+    steps, threads = torch.empty(len(b), dtype=torch.int64), torch.get_num_threads()
     with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        for group, (solution, taken) in zip(groups, (pool.map if pool else map)(run, groups), strict=True):
-            x[group], steps[group] = torch.from_numpy(solution), torch.from_numpy(taken)
+        for group, parts in zip(groups, (pool.map if pool else map)(run, groups), strict=True):
+            x[group], residual[group], steps[group] = (torch.from_numpy(part) for part in parts)
             if progress:
                 progress(group.stop / len(b))
-    return x, steps
+    return x, residual, steps
 
 
 # workspaces of the last grid: the system takes as long to clear their memory as a solution takes
@@ -146,7 +149,8 @@ class Workspace:
             offset += self._kernels.SLOTS * sizes[0] * sizes[1] * sizes[2]
         self._table = np.array(rows, dtype=np.int64)
         self._levels = np.zeros(offset, dtype=np.float32)
-        self._fine = np.zeros((self._kernels.FINE_SLOTS, *rows[0][1:4]))
+        self._fine = np.zeros((self._kernels.SLOTS, *rows[0][1:4]))
+        self._beside = np.zeros((self._kernels.BESIDE, *rows[0][1:4]), dtype=np.float32)
         longest = max(self._plan.shapes[0]) + 2
         self._ends = np.zeros((max(1, len(self._plan.weights)), 3, longest, 2), dtype=np.float32)
         for which, weights in enumerate(self._plan.weights):
@@ -156,19 +160,21 @@ class Workspace:
     def _three(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*(1,) * (3 - len(shape)), *shape)
 
-    def solve(self, operator: FiniteVolumes, b: Tensor, rtol: float) -> tuple[np.ndarray, np.ndarray]:
-        """x and the steps taken, as `batched.conjugate_gradients`."""
+    def solve(self, operator: FiniteVolumes, b: Tensor, rtol: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, the true relative residuals, and the steps taken."""
         k, high, lanes = self._kernels, self._high, self._count
         self._load(operator)
-        self._fine[: k.AP + 2] = 0  # whatever the last systems left
+        self._fine[: k.B], self._beside[: k.DIAGONAL] = 0, 0  # whatever the last systems left
         rhs = b.reshape(lanes, *self._three(b.shape[1:])).numpy()
         for lane in range(lanes):
-            k.pack(rhs[lane], self._fine, k.R, high, lanes, lane)
-        steps = k.conjugate_gradients(self._fine, self._levels, self._table, self._ends, rtol, MAXITER, high, lanes)
+            k.pack(rhs[lane], self._fine, k.B, high, lanes, lane)
+        steps, residual = k.conjugate_gradients(
+            self._fine, self._beside, self._levels, self._table, self._ends, rtol, MAXITER, high, lanes
+        )
         x = np.empty_like(rhs)
         for lane in range(lanes):
             k.unpack(self._fine, k.X, x[lane], high, lanes, lane)
-        return x.reshape(b.shape), steps
+        return x.reshape(b.shape), residual, steps
 
     def _load(self, operator: FiniteVolumes) -> None:
         k, high, lanes = self._kernels, self._high, self._count
@@ -177,20 +183,23 @@ class Workspace:
             faces.insert(0, faces[0][:, :0])
         zero = np.zeros((lanes, *self._three(operator.shape)))
         reaction = zero if operator.reaction is None else operator.reaction.reshape(zero.shape).numpy()
-        for lane in range(lanes):
-            own = (f[lane] for f in (*faces, reaction))
-            k.pack_operator(*own, self._fine, k.FINE_EDGES, k.DIAGONAL, False, high, lanes, lane)
-        faces, reaction = [f.astype(np.float32) for f in faces], reaction.astype(np.float32)
         axes = range(1 - high, 3)
         for which in range(len(self._table)):
             level = k.level(self._levels, self._table, which)
+            target = level if which else self._fine
             for lane in range(lanes):
-                own = (f[lane] for f in (*faces, reaction))
-                k.pack_operator(*own, level, k.EDGES, k.INVERSE, True, high, lanes, lane)
+                k.pack_operator(*(f[lane] for f in (*faces, reaction)), target, high, lanes, lane)
+            diagonal = target[k.FINE_DIAGONAL : k.EDGES]
+            if not which:
+                level[k.EDGES :], self._beside[k.DIAGONAL :] = target[k.EDGES :], diagonal
+            k.invert(diagonal, level[k.INVERSE : k.EDGES])
             if which < len(self._plan.weights):
                 ends = self._ends[which]
                 faces = [self._coarse(f, ends, axes, d) if d in axes else f for d, f in enumerate(faces)]
-                reaction = self._coarse(reaction, ends, axes)
+                if operator.reaction is not None:
+                    reaction = self._coarse(reaction, ends, axes)
+                else:
+                    reaction = np.zeros((lanes, *self._three(self._plan.shapes[which + 1])), dtype=np.float32)
 
     def _coarse(self, x: np.ndarray, ends: np.ndarray, axes: range, along: int | None = None) -> np.ndarray:
         """Coarse reactions, or conductances along an axis."""

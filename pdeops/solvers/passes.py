@@ -17,10 +17,13 @@ from numba import njit
 # slots of a level: the correction, its right-hand side and the inverse diagonal, by colour; the edges of the red
 # unknowns, per axis towards lower and towards higher indices
 RED, BLACK, RHS, INVERSE, EDGES, SLOTS = 0, 1, 2, 4, 6, 12
-# slots of the finest level in double precision: solution, residual, direction, its image and the diagonal, by colour
-X, R, P, AP, DIAGONAL, FINE_EDGES, FINE_SLOTS = 0, 2, 4, 6, 8, 10, 16
+# slots beside the finest level, by colour: direction, its image, the change of the solution, the diagonal
+P, AP, CHANGE, DIAGONAL, BESIDE = 0, 2, 4, 6, 8
+# slots of the finest level in double precision: solution, right-hand side and diagonal, by colour; edges as above
+X, B, FINE_DIAGONAL = 0, 2, 4
 BOX = 4  # the column of a table after the offset and the sizes of arrays: unknowns along the last axis
 SWEEPS = 8  # on the coarsest level, in each order
+DROP = 1e-2  # of the residual in single precision, until it is computed anew in double precision
 
 compiled = njit(nogil=True, cache=True)
 
@@ -33,26 +36,26 @@ def level(buffer, table, which):
 
 
 @compiled
-def around(t, s, colour, source, edges, i, j, h, lanes):
-    """t = the edges' sum over the neighbours, in slot `source`, of the unknowns of one colour on the line (i, j)."""
+def around(t, u, source, s, colour, i, j, h, lanes):
+    """t = the edges' sum over the neighbours, in slot `source` of u, of the unknowns of one colour on the line (i, j)."""
     w = t.size
     o = ((1 + i + j + colour) & 1) * lanes  # where the line begins: with k = 0 or k = 1
-    left, right = s[source, i, j, o : o + w], s[source, i, j, o + lanes : o + lanes + w]
-    down, up = s[source, i, j - 1, lanes : lanes + w], s[source, i, j + 1, lanes : lanes + w]
+    left, right = u[source, i, j, o : o + w], u[source, i, j, o + lanes : o + lanes + w]
+    down, up = u[source, i, j - 1, lanes : lanes + w], u[source, i, j + 1, lanes : lanes + w]
     if colour == RED:
-        a, b = s[edges + 4, i, j, lanes : lanes + w], s[edges + 5, i, j, lanes : lanes + w]
-        c, d = s[edges + 2, i, j, lanes : lanes + w], s[edges + 3, i, j, lanes : lanes + w]
+        a, b = s[EDGES + 4, i, j, lanes : lanes + w], s[EDGES + 5, i, j, lanes : lanes + w]
+        c, d = s[EDGES + 2, i, j, lanes : lanes + w], s[EDGES + 3, i, j, lanes : lanes + w]
     else:  # an edge is found at its other end
-        a, b = s[edges + 5, i, j, o : o + w], s[edges + 4, i, j, o + lanes : o + lanes + w]
-        c, d = s[edges + 3, i, j - 1, lanes : lanes + w], s[edges + 2, i, j + 1, lanes : lanes + w]
+        a, b = s[EDGES + 5, i, j, o : o + w], s[EDGES + 4, i, j, o + lanes : o + lanes + w]
+        c, d = s[EDGES + 3, i, j - 1, lanes : lanes + w], s[EDGES + 2, i, j + 1, lanes : lanes + w]
     for q in range(w):
         t[q] = a[q] * left[q] + b[q] * right[q] + c[q] * down[q] + d[q] * up[q]
     if h:
-        below, above = s[source, i - 1, j, lanes : lanes + w], s[source, i + 1, j, lanes : lanes + w]
+        below, above = u[source, i - 1, j, lanes : lanes + w], u[source, i + 1, j, lanes : lanes + w]
         if colour == RED:
-            e, f = s[edges, i, j, lanes : lanes + w], s[edges + 1, i, j, lanes : lanes + w]
+            e, f = s[EDGES, i, j, lanes : lanes + w], s[EDGES + 1, i, j, lanes : lanes + w]
         else:
-            e, f = s[edges + 1, i - 1, j, lanes : lanes + w], s[edges, i + 1, j, lanes : lanes + w]
+            e, f = s[EDGES + 1, i - 1, j, lanes : lanes + w], s[EDGES, i + 1, j, lanes : lanes + w]
         for q in range(w):
             t[q] += e[q] * below[q] + f[q] * above[q]
 
@@ -64,7 +67,7 @@ def relax(s, colour, h, lanes):
     t = np.empty(w, s.dtype)
     for i in range(h, n0 - h):
         for j in range(1, n1 - 1):
-            around(t, s, colour, 1 - colour, EDGES, i, j, h, lanes)
+            around(t, s, 1 - colour, s, colour, i, j, h, lanes)
             u, b = s[colour, i, j, lanes : lanes + w], s[RHS + colour, i, j, lanes : lanes + w]
             inverse = s[INVERSE + colour, i, j, lanes : lanes + w]
             for q in range(w):
@@ -98,7 +101,7 @@ def restrict(s, coarse, ends, box, h, lanes):
         below[q], above[q] = ends[2, q // lanes * 2, 1], ends[2, q // lanes * 2 + 2, 0]
     for i in range(h, n0 - h):
         for j in range(1, n1 - 1):
-            around(t[:w], s, RED, BLACK, EDGES, i, j, h, lanes)
+            around(t[:w], s, BLACK, s, RED, i, j, h, lanes)
             if (1 + i + j) & 1:
                 row[:] = t[: row.size]
             else:
@@ -201,16 +204,16 @@ def lane_sums(row, lanes):
 
 
 @compiled
-def multiply(f, h, lanes):
-    """AP = A P; the products P . AP per lane."""
-    n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
-    t, total = np.empty(w), np.zeros(w)
+def multiply(g, s, h, lanes):
+    """AP = A P in single precision; the products P . AP per lane."""
+    n0, n1, w = g.shape[1], g.shape[2], g.shape[3] - 2 * lanes
+    t, total = np.empty(w, g.dtype), np.zeros(w, g.dtype)
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
-                around(t, f, colour, P + 1 - colour, FINE_EDGES, i, j, h, lanes)
-                p, out = f[P + colour, i, j, lanes : lanes + w], f[AP + colour, i, j, lanes : lanes + w]
-                diagonal = f[DIAGONAL + colour, i, j, lanes : lanes + w]
+                around(t, g, P + 1 - colour, s, colour, i, j, h, lanes)
+                p, out = g[P + colour, i, j, lanes : lanes + w], g[AP + colour, i, j, lanes : lanes + w]
+                diagonal = g[DIAGONAL + colour, i, j, lanes : lanes + w]
                 for q in range(w):
                     out[q] = diagonal[q] * p[q] - t[q]
                     total[q] += p[q] * out[q]
@@ -218,17 +221,17 @@ def multiply(f, h, lanes):
 
 
 @compiled
-def aim(f, s, beta, h, lanes):
-    """P = Z + beta P, Z the correction on the finest level; the products R . P per lane."""
-    n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
-    factor, total = np.empty(w), np.zeros(w)
+def aim(g, s, beta, h, lanes):
+    """P = Z + beta P, Z the correction on the finest level; the products of the residual with P per lane."""
+    n0, n1, w = g.shape[1], g.shape[2], g.shape[3] - 2 * lanes
+    factor, total = np.empty(w, g.dtype), np.zeros(w, g.dtype)
     for q in range(w):
         factor[q] = beta[q % lanes]
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
-                p, z = f[P + colour, i, j, lanes : lanes + w], s[colour, i, j, lanes : lanes + w]
-                r = f[R + colour, i, j, lanes : lanes + w]
+                p, z = g[P + colour, i, j, lanes : lanes + w], s[colour, i, j, lanes : lanes + w]
+                r = s[RHS + colour, i, j, lanes : lanes + w]
                 for q in range(w):
                     p[q] = z[q] + factor[q] * p[q]
                     total[q] += r[q] * p[q]
@@ -236,79 +239,122 @@ def aim(f, s, beta, h, lanes):
 
 
 @compiled
-def against(f, s, h, lanes):
+def against(g, s, h, lanes):
     """The products Z . AP per lane."""
-    n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
-    total = np.zeros(w)
+    n0, n1, w = g.shape[1], g.shape[2], g.shape[3] - 2 * lanes
+    total = np.zeros(w, g.dtype)
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
-                z, y = s[colour, i, j, lanes : lanes + w], f[AP + colour, i, j, lanes : lanes + w]
+                z, y = s[colour, i, j, lanes : lanes + w], g[AP + colour, i, j, lanes : lanes + w]
                 for q in range(w):
                     total[q] += z[q] * y[q]
     return lane_sums(total, lanes)
 
 
 @compiled
-def advance(f, s, alpha, scale, h, lanes):
-    """X += alpha P, R -= alpha AP; the next right-hand side R * scale in single precision; the squares of R per
-    lane."""
-    n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
-    step, factor, total = np.empty(w), np.empty(w), np.zeros(w)
+def advance(g, s, alpha, h, lanes):
+    """CHANGE += alpha P, the residual -= alpha AP; the squares of the residual per lane."""
+    n0, n1, w = g.shape[1], g.shape[2], g.shape[3] - 2 * lanes
+    step, total = np.empty(w, g.dtype), np.zeros(w, g.dtype)
     for q in range(w):
-        step[q], factor[q] = alpha[q % lanes], scale[q % lanes]
+        step[q] = alpha[q % lanes]
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
-                x, r = f[X + colour, i, j, lanes : lanes + w], f[R + colour, i, j, lanes : lanes + w]
-                p, y = f[P + colour, i, j, lanes : lanes + w], f[AP + colour, i, j, lanes : lanes + w]
-                b = s[RHS + colour, i, j, lanes : lanes + w]
+                x, r = g[CHANGE + colour, i, j, lanes : lanes + w], s[RHS + colour, i, j, lanes : lanes + w]
+                p, y = g[P + colour, i, j, lanes : lanes + w], g[AP + colour, i, j, lanes : lanes + w]
                 for q in range(w):
                     x[q] += step[q] * p[q]
                     r[q] -= step[q] * y[q]
-                    b[q] = r[q] * factor[q]
                     total[q] += r[q] * r[q]
     return lane_sums(total, lanes)
 
 
 @compiled
-def conjugate_gradients(f, buffer, table, ends, rtol, maxiter, h, lanes):
-    """Solve from X = 0 for the right-hand side in R; iterations per lane, -1 where the operator is not definite.
+def renew(f, g, s, base, h, lanes):
+    """X += base CHANGE; the residual of X in double precision becomes the one in single precision, of length one; its true length per
+    lane."""
+    n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
+    factor, total, t = np.empty(w), np.zeros(w), np.empty(w)
+    for q in range(w):
+        factor[q] = base[q % lanes]
+    for colour in range(2):
+        for i in range(h, n0 - h):
+            for j in range(1, n1 - 1):
+                x, change = f[X + colour, i, j, lanes : lanes + w], g[CHANGE + colour, i, j, lanes : lanes + w]
+                for q in range(w):
+                    x[q] += factor[q] * change[q]
+                    change[q] = 0
+    for colour in range(2):
+        for i in range(h, n0 - h):
+            for j in range(1, n1 - 1):
+                around(t, f, X + 1 - colour, f, colour, i, j, h, lanes)
+                x, b = f[X + colour, i, j, lanes : lanes + w], f[B + colour, i, j, lanes : lanes + w]
+                diagonal = f[FINE_DIAGONAL + colour, i, j, lanes : lanes + w]
+                for q in range(w):
+                    t[q] += b[q] - diagonal[q] * x[q]
+                    total[q] += t[q] * t[q]
+                # of the size of the last one for now
+                r = s[RHS + colour, i, j, lanes : lanes + w]
+                for q in range(w):
+                    r[q] = t[q] / factor[q]
+    size = np.sqrt(lane_sums(total, lanes))
+    for q in range(w):
+        factor[q] = base[q % lanes] / size[q % lanes] if size[q % lanes] > 0 else 0.0
+    for colour in range(2):
+        for i in range(h, n0 - h):
+            for j in range(1, n1 - 1):
+                r = s[RHS + colour, i, j, lanes : lanes + w]
+                for q in range(w):
+                    r[q] *= factor[q]
+    return size
 
-    The preconditioner sees residuals of unit length, and is not quite linear in single precision: directions are made
-    conjugate explicitly, beta = -Z . A P / P . A P. A lane that is done is left alone.
+
+@compiled
+def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
+    """Solve from X = 0 for the right-hand side B: the steps taken per lane, -1 where the operator is not definite, and |B - A X| / |B|.
+
+    In single precision, but that the residual is computed anew from X and B in double precision whenever it has fallen
+    by DROP, and at the end. Directions survive that: they are made conjugate explicitly, beta = -Z . A P / P . A P, as
+    the preconditioner is not quite linear either. A lane that waits for such a renewal, or is done, is left as it is.
     """
     s = level(buffer, table, 0)
-    none = np.zeros(lanes)
-    squares = advance(f, s, none, none, h, lanes)
-    scale, goal = np.zeros(lanes), rtol * rtol * squares
-    for l in range(lanes):
-        scale[l] = 1 / np.sqrt(squares[l]) if squares[l] > 0 else 0.0
-    advance(f, s, none, scale, h, lanes)
-    iterations, alpha, beta, curvature = np.zeros(lanes, np.int64), none.copy(), none.copy(), none.copy()
-    active = squares > goal
-    for step in range(maxiter):
-        if not active.any():
-            break
-        cycle(buffer, table, ends, h, lanes)
-        if step > 0:
-            products = against(f, s, h, lanes)
+    size = renew(f, g, s, np.ones(lanes), h, lanes)
+    goal, base = rtol * size, np.where(size > 0, size, 1.0)
+    steps, sound = np.zeros(lanes, np.int64), np.ones(lanes, np.bool_)
+    alpha, beta, curvature = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
+    moving, started = size > goal, np.zeros(lanes, np.bool_)
+    while moving.any():
+        while moving.any():
+            cycle(buffer, table, ends, h, lanes)
+            products = against(g, s, h, lanes)
             for l in range(lanes):
-                beta[l] = -products[l] / curvature[l] if active[l] else 0.0
-        descent = aim(f, s, beta, h, lanes)
-        curvature = multiply(f, h, lanes)
+                beta[l] = -products[l] / curvature[l] if moving[l] and started[l] else 0.0
+            descent = aim(g, s, beta, h, lanes)
+            image = multiply(g, s, h, lanes)
+            for l in range(lanes):
+                alpha[l] = 0.0
+                if moving[l]:
+                    curvature[l], started[l] = image[l], True
+                    sound[l] = image[l] > 0 and descent[l] > 0
+                    if sound[l]:
+                        alpha[l] = descent[l] / image[l]
+                        steps[l] += 1
+            squares = advance(g, s, alpha, h, lanes)
+            for l in range(lanes):
+                least = max(DROP, goal[l] / base[l])
+                moving[l] = moving[l] and sound[l] and squares[l] > least * least and steps[l] < maxiter
+        size = renew(f, g, s, base, h, lanes)
         for l in range(lanes):
-            alpha[l] = 0.0
-            if active[l]:
-                if curvature[l] > 0 and descent[l] > 0:
-                    alpha[l] = descent[l] / curvature[l]
-                    iterations[l] += 1
-                else:
-                    active[l], iterations[l] = False, -1
-        squares = advance(f, s, alpha, scale, h, lanes)
-        for l in range(lanes):
-            active[l] = active[l] and squares[l] > goal[l]
-    return iterations
+            gained = size[l] < 0.5 * base[l]
+            moving[l] = size[l] > goal[l] and sound[l] and gained and steps[l] < maxiter
+            base[l] = size[l] if size[l] > 0 else 1.0
+    for l in range(lanes):
+        if not sound[l]:
+            steps[l] = -1
+        size[l] = size[l] / goal[l] * rtol if goal[l] > 0 else 0.0
+    return steps, size
 
 
 @compiled
@@ -334,10 +380,10 @@ def unpack(f, slot, field, h, lanes, lane):
 
 
 @compiled
-def pack_operator(f0, f1, f2, reaction, f, edges, diagonal, invert, h, lanes, lane):
-    """The edges of the red unknowns and the (inverse) diagonal of one system, into one lane of a level."""
+def pack_operator(f0, f1, f2, reaction, s, h, lanes, lane):
+    """The edges of the red unknowns and, in the slot of its inverse, the diagonal of one system, into one lane of a level."""
     n0, n1, n2 = reaction.shape
-    zero = f.dtype.type(0)
+    zero = s.dtype.type(0)
     for i in range(n0):
         for j in range(n1):
             first = (i + h + j) & 1
@@ -346,15 +392,23 @@ def pack_operator(f0, f1, f2, reaction, f, edges, diagonal, invert, h, lanes, la
                 d = reaction[i, j, k] + f1[i, j, k] + f1[i, j + 1, k] + f2[i, j, k] + f2[i, j, k + 1]
                 if h:
                     d += f0[i, j, k] + f0[i + 1, j, k]
-                f[diagonal + colour, x, y, q] = (1 / d if d > 0 else zero) if invert else d
+                s[INVERSE + colour, x, y, q] = d
                 if colour == RED:  # edges that lead out of the box meet zeros
-                    f[edges + 2, x, y, q] = f1[i, j, k] if j > 0 else zero
-                    f[edges + 3, x, y, q] = f1[i, j + 1, k] if j < n1 - 1 else zero
-                    f[edges + 4, x, y, q] = f2[i, j, k] if k > 0 else zero
-                    f[edges + 5, x, y, q] = f2[i, j, k + 1] if k < n2 - 1 else zero
+                    s[EDGES + 2, x, y, q] = f1[i, j, k] if j > 0 else zero
+                    s[EDGES + 3, x, y, q] = f1[i, j + 1, k] if j < n1 - 1 else zero
+                    s[EDGES + 4, x, y, q] = f2[i, j, k] if k > 0 else zero
+                    s[EDGES + 5, x, y, q] = f2[i, j, k + 1] if k < n2 - 1 else zero
                     if h:
-                        f[edges, x, y, q] = f0[i, j, k] if i > 0 else zero
-                        f[edges + 1, x, y, q] = f0[i + 1, j, k] if i < n0 - 1 else zero
+                        s[EDGES, x, y, q] = f0[i, j, k] if i > 0 else zero
+                        s[EDGES + 1, x, y, q] = f0[i + 1, j, k] if i < n0 - 1 else zero
+
+
+@compiled
+def invert(diagonal, out):
+    """1 / diagonal where that is positive, else 0."""
+    source, target = diagonal.ravel(), out.ravel()
+    for q in range(source.size):
+        target[q] = 1 / source[q] if source[q] > 0 else 0
 
 
 @compiled

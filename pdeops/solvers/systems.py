@@ -48,11 +48,14 @@ class Systems:
         return x - mean.view(-1, *(1,) * (x.ndim - 1))
 
     def residual(self, x: Tensor) -> Tensor:
-        """|b - A x| / |b| (B,), of double precision; |b - A x| where b is zero, inf where it is not a number."""
-        norm = torch.linalg.vector_norm
-        size = norm(self.b.flatten(1), dim=1)
-        defect = norm((self.b - self.operator.apply(x)).flatten(1), dim=1)
-        return (defect / torch.where(size > 0, size, 1.0)).nan_to_num(nan=torch.inf)
+        """`relative`, of x."""
+        return relative(self.operator, x, self.b)
+
+
+def relative(operator: FiniteVolumes, x: Tensor, b: Tensor) -> Tensor:
+    """|b - A x| / |b| (B,); |b - A x| where b is zero, inf where it is not a number."""
+    size, defect = (torch.linalg.vector_norm(r.flatten(1), dim=1) for r in (b, b - operator.apply(x)))
+    return (defect / torch.where(size > 0, size, 1.0)).nan_to_num(nan=torch.inf)
 
 
 class Solves(NamedTuple):
