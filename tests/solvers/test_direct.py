@@ -114,9 +114,9 @@ def test_a_zero_pivot_falls_back_to_pivoting():
     rng = np.random.default_rng(4)
     pattern = pattern_of(stencil((6, 7)), (6, 7))
     _, values, b = systems(pattern, 6, rng)
-    values[2, pattern.rows == pattern.indices] = 0.0  # every first pivot is zero; the matrix is not singular:
+    values[2, pattern.rows == pattern.indices] = 0.0  # the first pivot is zero, the matrix not singular
     assert np.linalg.cond(pattern.matrix(values[2]).toarray()) < 1e6
-    x, residual, converged, pivoted = solve(pattern, values, b)
+    x, _, converged, pivoted = solve(pattern, values, b)
     assert pivoted.tolist() == [False, False, True, False, False, False]
     assert converged.all()
     np.testing.assert_allclose(pattern.matrix(values[2]) @ x[2], b[2], atol=1e-9)
@@ -137,7 +137,7 @@ def test_what_a_tiny_pivot_loses_is_recovered_by_refinement_or_by_pivoting(monke
 def test_a_singular_matrix_is_flagged(engine):
     rng = np.random.default_rng(5)
     pattern = pattern_of(stencil((5, 5)), (5, 5))
-    dense, values, b = systems(pattern, 3, rng)
+    _, values, b = systems(pattern, 3, rng)
     values[1, (pattern.rows == 7) | (pattern.indices == 7)] = 0.0
     x, residual, converged, pivoted = solve(pattern, values, b)
     assert converged.tolist() == [True, False, True]
@@ -156,7 +156,7 @@ def test_unsymmetric_values_and_patterns(engine):
     pattern = pattern_of(stencil((6, 6)), (6, 6))
     _, values, b = systems(pattern, 3, rng)
     values[1] += 2 * rng.random(values.shape[1])
-    x, residual, converged, pivoted = solve(pattern, values, b)
+    x, _, converged, pivoted = solve(pattern, values, b)
     assert converged.all()
     assert pivoted.tolist() == ([False, True, False] if engine == "numba" else [True] * 3)
     np.testing.assert_allclose(pattern.matrix(values[1]) @ x[1], b[1], atol=1e-9)
@@ -180,6 +180,8 @@ def test_kinds_of_numbers(engine):
     nothing = solve(pattern, values, 0 * b)
     assert not nothing.x.any()
     assert nothing.converged.all()
+    tiny = solve(pattern, values, 1e-200 * b)  # whose squares are zero
+    np.testing.assert_allclose(tiny.x * 1e200, solve(pattern, values, b).x, rtol=1e-7)
     empty = solve(pattern, values[:0], b[:0])
     assert empty.x.shape == (0, 30)
 
@@ -243,6 +245,8 @@ def test_bad_batches(engine):
         solve(pattern, values[:, :-1], b)
     with pytest.raises(InputError, match="values of shape"):
         solve(pattern, values, b[:2])
-    values[1, 3] = np.nan
-    with pytest.raises(InputError, match="sample 1"):
-        solve(pattern, values, b)
+    for array, sample in ((values, 1), (b, 2)):
+        before, array[sample, 3] = array[sample, 3], np.nan
+        with pytest.raises(InputError, match=f"sample {sample}"):
+            solve(pattern, values, b)
+        array[sample, 3] = before
