@@ -41,8 +41,9 @@ class Pattern:
     """Where the entries of a square matrix are, by rows: entries indptr[i] to indptr[i + 1] of row i stand in the
     columns `indices`, in increasing order (scipy's csr_array with sorted indices).
 
-    `shape`: of the lattice (C order) whose stencil this is, if it is one: unknowns are then eliminated by nested
-    dissection, else by minimum degree. Patterns are equal by content, and equal ones share their symbolic phase.
+    `shape`: of the lattice (C order) whose stencil this is, if it is one: its unknowns are then eliminated by nested
+    dissection where that takes fewer operations than minimum degree (stencils with corners, and three dimensions).
+    Patterns are equal by content, and equal ones share their symbolic phase.
     Raises InputError on arrays that are not a pattern.
     """
 
@@ -55,8 +56,14 @@ class Pattern:
                 f"indptr of {self.indptr.shape} numbers and {self.indices.shape} indices are not a pattern by rows. "
                 "Give those of a csr_array."
             )
+<<<<<<< HEAD
         if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < self.n):
             raise InputError(f"indices up to {self.indices.max()} in a matrix of {self.n} rows: wanted a square one")
+=======
+        if len(self.indices) and (self.indices.min() < 0 or self.indices.max() >= self.n):
+            span = f"{self.indices.min()} to {self.indices.max()}"
+            raise InputError(f"indices from {span} in a matrix of {self.n} rows: wanted a square matrix")
+>>>>>>> direct
         self.rows = np.repeat(np.arange(self.n), counts)
         if (np.diff(self.rows * self.n + self.indices) <= 0).any():
             raise InputError("indices are not in increasing order within each row. Call sum_duplicates() first.")
@@ -100,7 +107,7 @@ def solve(pattern: Pattern, values: ArrayLike, b: ArrayLike, *, rtol: float = 1e
             f"(B, {pattern.n}), as the pattern has {len(pattern.indices)} entries and {pattern.n} rows"
         )
     dtype = np.result_type(values, b, np.float64)
-    values, b = (np.ascontiguousarray(a, dtype) for a in (values, b))
+    values, b = (np.require(a, dtype, ["C", "W"]) for a in (values, b))  # compiled code has these types only
     x, residual, todo = np.full_like(b, np.nan), np.full(len(b), np.inf), np.full(len(b), True)
     if pattern.mirror is not None and _has_numba():
         _by_lanes(pattern, values, b, rtol, x, residual)
@@ -181,7 +188,7 @@ def _pivoted(pattern: Pattern, values: Array, b: Array, rtol: float) -> tuple[Ar
 
 
 def _refined(lu: Any, matrix: sp.csr_array, b: Array, rtol: float) -> tuple[Array, Array]:
-    """x (n, B) for b (n, B), and |b - A x| / |b|; a column is refined until it meets the tolerance or gets no better."""
+    """x (n, B) for b (n, B), and |b - A x| / |b|; columns are refined until they meet the tolerance."""
 
     def back(b: Array) -> Array:
         if np.iscomplexobj(b) and not np.iscomplexobj(matrix):

@@ -1,8 +1,8 @@
 """Vectors of a fixed number of lanes inside numba's functions: each operation on them is that of every lane by itself.
 
-Block i of a one-dimensional array of float64 or complex128 is its i-th run of LANES numbers, one of each lane; a block of
-complex numbers holds the real parts of all lanes, then the imaginary parts. Nothing is left to an optimiser that may or
-may not vectorise a loop, and a lane's bits never depend on its neighbours.
+Block i of a one-dimensional array of float64 or complex128 is its i-th run of LANES numbers, one of each lane; a block
+of complex numbers holds the real parts of all lanes, then the imaginary parts. Nothing is left to an optimiser that may
+or may not vectorise a loop, and a lane's bits never depend on its neighbours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A = L D L^T without pivoting of many matrices of one pattern at once, a lane each: multifrontal, with dense fronts."""
+"""A = L D L^T without pivoting of several matrices of one pattern, a lane each: multifrontal, with dense fronts.
+
+The method: J. W. H. Liu, "The multifrontal method for sparse matrix solution", SIAM Review 34 (1992).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from numba import njit
 
 from pdeops.solvers.lanes import LANES, get, inverse, less, load, plus, put, store, times, zero
 
-BLOCK = 32  # pivots after which the rest of a front is brought up to date: their rows stay in the caches
+BLOCK = 24  # pivots, and rows, of a front that are dealt with at a time: so many by so many fit the first cache
 
+# the cache of compiled code does not see a change of lanes.py: touch this file then
 kernel = njit(nogil=True, cache=True, error_model="numpy")
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 
@@ -45,11 +49,11 @@ def solve(values, b, which, indptr, indices, tree, tolerance, steps, x, relative
     size, todo, moved, left = np.empty(count), np.empty(count, np.bool_), r[LANES], r[LANES + 1]
     for lane in range(count):
         i = which[lane]
+        size[lane], todo[lane] = _norm(b[i]), False
         for t in range(n):
             x[i, t], r[lane, t] = 0, b[i, t]
-        size[lane] = _norm(b[i])
-        relative[i] = 1.0 if size[lane] > 0 else 0.0
-        todo[lane] = size[lane] > 0
+            todo[lane] |= b[i, t] != 0
+        relative[i] = 1.0 if todo[lane] else 0.0
     for step in range(1 + steps):
         if not todo.sum():
             break
@@ -97,7 +101,7 @@ def _norm(r):
 
 @kernel
 def _factor(values, which, tree, L, D, U, C, X):
-    """L and 1 / D of a group of systems, and X = L^-1 X while L is in the caches. U: scratch of a panel, C: the stack."""
+    """L and 1 / D of a group of systems, and X = L^-1 X while L is in the caches. U: one panel, C: the stack."""
     last, nothing = len(which) - 1, zero(U)
     for s in range(len(tree.split)):
         k, n, p, c = tree.first[s + 1] - tree.first[s], tree.start[s + 1] - tree.start[s], tree.panel[s], tree.update[s]
@@ -113,9 +117,11 @@ def _factor(values, which, tree, L, D, U, C, X):
             _extend(tree, tree.child[q], k, c, U, C)
         for t in range(0, k, BLOCK):
             end = min(t + BLOCK, k)
-            _panel(U, L, D, p, tree.first[s], m, k, t, end)
-            _update(U, 0, k, 0, U, L, p, m, k, t, end, end, k)
-            _update(C, c - k, 0, 1, U, L, p, m, k, t, end, k, m)
+            for row in range(t, m, BLOCK):
+                stop = min(row + BLOCK, m)
+                _panel(U, L, D, p, tree.first[s], k, t, end, row, stop)
+                _update(U, 0, k, 0, U, L, p, k, t, end, end, k, row, stop)
+                _update(C, c - k, 0, 1, U, L, p, k, t, end, k, m, row, stop)
         _forward(tree, s, L, X)
 
 
@@ -155,16 +161,16 @@ def _subtract(C, U, L, c0, c1, c2, c3, u0, u1, u2, u3, l0, l1, k):
 
 
 @kernel
-def _panel(U, L, D, p, d, m, k, t, end):
-    """Pivots t to end of a front of m rows and k pivots, when those before t are done: U = L D in place of the panel U
-    (m, k), L at p, 1 / D at d."""
+def _panel(U, L, D, p, d, k, t, end, row, stop):
+    """Columns t to end of the rows `row` to `stop` of a front of k pivots, when the columns and rows before are done:
+    U = L D in place of the panel U (m, k), L at p, 1 / D at d. The first rows begin at t and hold these pivots."""
     for j in range(t, end, 2):
         two = j + 1 < end
         l0 = p + j * k
         l1 = l0 + k if two else l0
-        d0 = d1 = ratio = zero(U)
-        for i in range(j, m, 4):
-            rows = m - i
+        d0, d1, ratio = load(D, d + j), load(D, d + j + two), load(L, l1 + j)
+        for i in range(max(j, row), stop, 4):
+            rows = stop - i
             u0 = i * k
             u1 = u0 + (k if rows > 1 else 0)
             u2 = u1 + (k if rows > 2 else 0)
@@ -210,17 +216,18 @@ def _panel(U, L, D, p, d, m, k, t, end):
 
 
 @kernel
-def _update(C, c, stride, packed, U, L, p, m, k, t, end, begin, stop):
-    """C -= U L^T over the pivots t to end, of the columns begin to stop of a front from the diagonal on.
+def _update(C, c, stride, packed, U, L, p, k, t, end, left, right, row, stop):
+    """C -= U L^T over the pivots t to end, of the columns `left` to `right` of the rows `row` to `stop` of a front, up
+    to the diagonal.
 
     Element (i, j) of the front is C[c + i stride + j], or, of a packed triangle, C[c + (i - k) (i - k + 1) / 2 + j].
     """
-    for j in range(begin, stop, 2):
-        two = j + 1 < stop
+    for j in range(left, min(right, stop), 2):
+        two = j + 1 < min(right, stop)
         l0 = p + j * k + t
         l1 = l0 + (k if two else 0)
-        for i in range(j, m, 4):
-            rows, r = m - i, i - k
+        for i in range(max(j, row), stop, 4):
+            rows, r = stop - i, i - k
             u0 = i * k + t
             u1 = u0 + (k if rows > 1 else 0)
             u2 = u1 + (k if rows > 2 else 0)

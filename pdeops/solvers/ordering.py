@@ -16,7 +16,7 @@ RELAXED = ((4, 1.0), (16, 0.2), (48, 0.05))
 
 
 class Symbolic(NamedTuple):
-    """The factors of P A P^T = L D L^T by supernodes, in postorder: pivots (consecutive rows of P A P^T) of equal sparsity.
+    """The factors P A P^T = L D L^T by supernodes, in postorder: consecutive rows of P A P^T that share their sparsity.
 
     Supernode s has the pivots first[s] to first[s + 1] and below them the rows below[start[s] : start[s + 1]]. Its
     pivots and rows together are a front, whose pivot columns (a panel, by rows) stand in L from panel[s] on, and whose
@@ -78,9 +78,10 @@ def minimum_degree(rows: Ints, columns: Ints, n: int) -> Ints:
     pattern = sp.csc_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
     dominant = (pattern + sp.diags_array(1.0 + pattern.sum(0))).tocsc()  # so that no pivot changes the order
     options = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-    return np.argsort(
-        spilu(dominant, drop_tol=1.0, fill_factor=1.0, **options).perm_c
-    )  # drops everything: for the order
+    incomplete = spilu(
+        dominant, drop_tol=1.0, fill_factor=1.0, **options
+    )  # drops what it can: the order is all we want
+    return np.argsort(incomplete.perm_c)
 
 
 def _elimination(order: Ints, rows: Ints, columns: Ints) -> tuple[list[int], list[Ints]]:
@@ -153,6 +154,7 @@ def _supernodes(parent: list[int], structures: list[Ints]) -> tuple[list[list[in
 
 
 def _layout(order: Ints, members: list[list[int]], borders: list[Ints], rows: Ints, columns: Ints) -> Symbolic:
+    """Of supernodes in postorder, their columns and the rows below them numbered as by `order`."""
     n, count = len(order), len(members)
     turn = np.concatenate([np.asarray(m) for m in members])  # column of the first numbering in each new place
     rank = np.empty(n, np.int64)
@@ -168,7 +170,8 @@ def _layout(order: Ints, members: list[list[int]], borders: list[Ints], rows: In
         """Of rows of P A P^T in the front of supernode s."""
         return np.where(of < first[s + 1], of - first[s], widths[s] + np.searchsorted(below[s], of))
 
-    place, split, children = [], np.zeros(count, np.int64), [[] for _ in range(count)]
+    place, split = [], np.zeros(count, np.int64)
+    children: list[list[int]] = [[] for _ in range(count)]
     for s in range(count):
         if heights[s]:
             up = supernode[below[s][0]]
@@ -205,7 +208,7 @@ def _layout(order: Ints, members: list[list[int]], borders: list[Ints], rows: In
 
 
 def _stack(children: list[list[int]], sizes: Ints) -> Ints:
-    """Where each update lives, the lowest place free from its supernode's turn to its parent's, and how high they reach."""
+    """Where each update lives, the lowest place free from its supernode's turn to its parent's, and their height."""
     live: list[tuple[int, int, int]] = []  # begin, end, supernode
     begin = np.zeros(len(sizes) + 1, np.int64)
     for s, size in enumerate(sizes.tolist()):
