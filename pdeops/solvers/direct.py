@@ -56,14 +56,9 @@ class Pattern:
                 f"indptr of {self.indptr.shape} numbers and {self.indices.shape} indices are not a pattern by rows. "
                 "Give those of a csr_array."
             )
-<<<<<<< HEAD
-        if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < self.n):
-            raise InputError(f"indices up to {self.indices.max()} in a matrix of {self.n} rows: wanted a square one")
-=======
         if len(self.indices) and (self.indices.min() < 0 or self.indices.max() >= self.n):
             span = f"{self.indices.min()} to {self.indices.max()}"
             raise InputError(f"indices from {span} in a matrix of {self.n} rows: wanted a square matrix")
->>>>>>> direct
         self.rows = np.repeat(np.arange(self.n), counts)
         if (np.diff(self.rows * self.n + self.indices) <= 0).any():
             raise InputError("indices are not in increasing order within each row. Call sum_duplicates() first.")

@@ -23,7 +23,9 @@ P, AP, CHANGE, DIAGONAL, BESIDE = 0, 2, 4, 6, 8
 X, B, FINE_DIAGONAL = 0, 2, 4
 BOX = 4  # the column of a table after the offset and the sizes of arrays: unknowns along the last axis
 SWEEPS = 8  # on the coarsest level, in each order
-DROP = 1e-2  # of the residual in single precision, until it is computed anew in double precision
+DROP = 1e-2  # of the residual in single precision, until it is computed anew in double precision,
+PATIENCE = 8  # and steps
+STALLS = 8  # renewals without a gain before a system is given up
 
 compiled = njit(nogil=True, cache=True)
 
@@ -316,16 +318,19 @@ def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
     """Solve from X = 0 for the right-hand side B: the steps taken per lane, -1 where the operator is not definite, and |B - A X| / |B|.
 
     In single precision, but that the residual is computed anew from X and B in double precision whenever it has fallen
-    by DROP, and at the end. Directions survive that: they are made conjugate explicitly, beta = -Z . A P / P . A P, as
-    the preconditioner is not quite linear either. A lane that waits for such a renewal, or is done, is left as it is.
+    by DROP or after PATIENCE steps, and at the end. Directions survive that: they are made conjugate explicitly, beta =
+    -Z . A P / P . A P, as the preconditioner is not quite linear either. Where rounding leaves no descent, the next one
+    is the correction alone. A lane that waits for a renewal, or is done, is left as it is.
     """
     s = level(buffer, table, 0)
     size = renew(f, g, s, np.ones(lanes), h, lanes)
     goal, base = rtol * size, np.where(size > 0, size, 1.0)
     steps, sound = np.zeros(lanes, np.int64), np.ones(lanes, np.bool_)
     alpha, beta, curvature = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    moving, started = size > goal, np.zeros(lanes, np.bool_)
+    moving, started, taken = size > goal, np.zeros(lanes, np.bool_), np.zeros(lanes, np.int64)
+    best, stalled = size.copy(), np.zeros(lanes, np.int64)
     while moving.any():
+        taken[:] = 0
         while moving.any():
             cycle(buffer, table, ends, h, lanes)
             products = against(g, s, h, lanes)
@@ -335,20 +340,20 @@ def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
             image = multiply(g, s, h, lanes)
             for l in range(lanes):
                 alpha[l] = 0.0
-                if moving[l]:
-                    curvature[l], started[l] = image[l], True
-                    sound[l] = image[l] > 0 and descent[l] > 0
-                    if sound[l]:
-                        alpha[l] = descent[l] / image[l]
-                        steps[l] += 1
+                if moving[l] and image[l] > 0 and descent[l] > 0:
+                    alpha[l], curvature[l], started[l] = descent[l] / image[l], image[l], True
+                    steps[l], taken[l] = steps[l] + 1, taken[l] + 1
+                elif moving[l]:
+                    sound[l], started[l], moving[l] = started[l], False, False
             squares = advance(g, s, alpha, h, lanes)
             for l in range(lanes):
                 least = max(DROP, goal[l] / base[l])
-                moving[l] = moving[l] and sound[l] and squares[l] > least * least and steps[l] < maxiter
+                moving[l] &= squares[l] > least * least and taken[l] < PATIENCE and steps[l] < maxiter
         size = renew(f, g, s, base, h, lanes)
         for l in range(lanes):
-            gained = size[l] < 0.5 * base[l]
-            moving[l] = size[l] > goal[l] and sound[l] and gained and steps[l] < maxiter
+            stalled[l] = stalled[l] + 1 if size[l] > 0.9 * best[l] else 0  # residuals of the method rise now and then
+            best[l] = min(best[l], size[l])
+            moving[l] = size[l] > goal[l] and stalled[l] < STALLS and sound[l] and steps[l] < maxiter
             base[l] = size[l] if size[l] > 0 else 1.0
     for l in range(lanes):
         if not sound[l]:

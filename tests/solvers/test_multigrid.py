@@ -115,7 +115,7 @@ def test_jumps_by_a_factor_of_a_thousand():
     b = torch.ones(1, *unknowns(grid), dtype=torch.float64)
     solves = Multigrid().solve(Systems(FiniteVolumes(grid, faces, faces), b, definite=True))
     assert solves.residual <= 1e-8
-    assert solves.iterations <= 150
+    assert solves.iterations < 200
 
 
 def test_the_cycle_is_symmetric_and_positive():
