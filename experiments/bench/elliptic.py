@@ -25,6 +25,7 @@ import torch
 from peers import installed
 from scipy import sparse
 
+from pdeops.memory import keep_freed
 from pdeops.problems.coefficients import LogNormal, NeumannMatern, TwoPhase
 from pdeops.problems.convection_diffusion import ConvectionDiffusion
 from pdeops.problems.darcy import Darcy, Darcy3D
@@ -117,6 +118,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no case {unknown[0]!r}; there are: {', '.join(CASES)}")
     torch.set_num_threads(1)
+    keep_freed()  # as a generation does
     print(f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, 1 thread")
     print("| systems | ours, ms per sample | others, ms (ratio to ours, worst residual) | our worst residual |")
     for case in arguments.cases:

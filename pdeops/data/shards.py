@@ -13,6 +13,7 @@ import torch
 from pdeops.config import differences, from_config
 from pdeops.errors import InputError, first_line
 from pdeops.files import atomically
+from pdeops.memory import keep_freed
 from pdeops.solvers.steppers import Diverged
 
 MANIFEST = "manifest.json"
@@ -87,6 +88,7 @@ def solve_shard(parts: Path, device: str, shard: range, progress: Callable[[floa
     if path.exists() or not parts.exists():  # left in a queue by a killed run, and done by a later one
         return shard
     check_device(device)
+    keep_freed()
     manifest = json.loads((parts / MANIFEST).read_text())
     plan, seed = Plan(**manifest["plan"]), manifest["recipe"]["seed"]
     built, indices = from_config(plan.problem), plan.samples(shard)

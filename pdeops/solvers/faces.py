@@ -26,25 +26,24 @@ def conductances(k: Tensor, grid: Grid, mean: Mean = "harmonic") -> tuple[Tensor
     if mean not in get_args(Mean):
         raise InputError(f"problem.mean={mean!r}; wanted one of {get_args(Mean)}")
 
-    def joined(a: Tensor, b: Tensor) -> Tensor:
-        return 2 * a * b / (a + b) if mean == "harmonic" else (a + b) / 2
-
-    return tuple(_faces(inner(k, grid, but=d), grid, d, joined) for d in range(grid.ndim))
+    return tuple(_faces(inner(k, grid, but=d), grid, d, mean) for d in range(grid.ndim))
 
 
-def _faces(line: Tensor, grid: Grid, d: int, joined) -> Tensor:
-    axis, d_ = grid[d], d + 1
-    n = axis.n
-    faces = joined(line.narrow(d_, 0, n - 1), line.narrow(d_, 1, n - 1))
-    first, last = line.narrow(d_, 0, 1), line.narrow(d_, n - 1, 1)
-    if axis.periodic:
-        wrap = joined(last, first)
-        faces = torch.cat([wrap, faces, wrap], dim=d_)
-    elif axis.bc != "dirichlet":
-        faces = torch.cat([torch.zeros_like(first), faces, torch.zeros_like(last)], dim=d_)
-    elif axis.nodes == "cell":
-        faces = torch.cat([2 * first, faces, 2 * last], dim=d_)
-    return faces * areas(grid, d).to(faces) / spacing(axis) ** 2
+def _faces(k: Tensor, grid: Grid, d: int, mean: Mean) -> Tensor:
+    axis, along, h = grid[d], d + 1, spacing(grid[d])
+    first, last = k.narrow(along, 0, 1), k.narrow(along, axis.n - 1, 1)
+    line = torch.cat([last, k, first], dim=along) if axis.periodic else k
+    n = line.shape[along]
+    if mean == "harmonic":
+        resistance = line.reciprocal()
+        faces = (2 / h**2) / (resistance.narrow(along, 0, n - 1) + resistance.narrow(along, 1, n - 1))
+    else:
+        faces = (line.narrow(along, 0, n - 1) + line.narrow(along, 1, n - 1)) * (0.5 / h**2)
+    if not axis.periodic and axis.bc != "dirichlet":
+        faces = torch.cat([torch.zeros_like(first), faces, torch.zeros_like(last)], dim=along)
+    elif axis.nodes == "cell" and not axis.periodic:
+        faces = torch.cat([2 / h**2 * first, faces, 2 / h**2 * last], dim=along)
+    return faces * areas(grid, d).to(faces)
 
 
 def exchange(faces: Tensor, peclet: Tensor, fluxes: Fluxes) -> tuple[Tensor, Tensor]:
