@@ -23,9 +23,8 @@ P, AP, CHANGE, DIAGONAL, BESIDE = 0, 2, 4, 6, 8
 X, B, FINE_DIAGONAL = 0, 2, 4
 BOX = 4  # the column of a table after the offset and the sizes of arrays: unknowns along the last axis
 SWEEPS = 8  # on the coarsest level, in each order
-DROP = 1e-2  # of the residual in single precision, until it is computed anew in double precision,
-PATIENCE = 8  # and steps
-STALLS = 8  # renewals without a gain before a system is given up
+PERIOD = 4  # steps in single precision, until the residual is computed anew in double precision
+STALLS = 16  # of these without a gain, before a system is given up
 
 compiled = njit(nogil=True, cache=True)
 
@@ -274,13 +273,12 @@ def advance(g, s, alpha, h, lanes):
 
 
 @compiled
-def renew(f, g, s, base, h, lanes):
-    """X += base CHANGE; the residual of X in double precision becomes the one in single precision, of length one; its true length per
-    lane."""
+def renew(f, g, s, unit, h, lanes):
+    """X += unit CHANGE; the residual B - A X over unit, which single precision then goes on with; its squares per lane."""
     n0, n1, w = f.shape[1], f.shape[2], f.shape[3] - 2 * lanes
     factor, total, t = np.empty(w), np.zeros(w), np.empty(w)
     for q in range(w):
-        factor[q] = base[q % lanes]
+        factor[q] = unit[q % lanes]
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
@@ -288,47 +286,55 @@ def renew(f, g, s, base, h, lanes):
                 for q in range(w):
                     x[q] += factor[q] * change[q]
                     change[q] = 0
+    for q in range(w):
+        factor[q] = 1 / factor[q]
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
                 around(t, f, X + 1 - colour, f, colour, i, j, h, lanes)
                 x, b = f[X + colour, i, j, lanes : lanes + w], f[B + colour, i, j, lanes : lanes + w]
-                diagonal = f[FINE_DIAGONAL + colour, i, j, lanes : lanes + w]
+                diagonal, r = (
+                    f[FINE_DIAGONAL + colour, i, j, lanes : lanes + w],
+                    s[RHS + colour, i, j, lanes : lanes + w],
+                )
                 for q in range(w):
-                    t[q] += b[q] - diagonal[q] * x[q]
-                    total[q] += t[q] * t[q]
-                # of the size of the last one for now
-                r = s[RHS + colour, i, j, lanes : lanes + w]
-                for q in range(w):
-                    r[q] = t[q] / factor[q]
-    size = np.sqrt(lane_sums(total, lanes))
-    for q in range(w):
-        factor[q] = base[q % lanes] / size[q % lanes] if size[q % lanes] > 0 else 0.0
+                    d = (b[q] - diagonal[q] * x[q] + t[q]) * factor[q]
+                    r[q] = d
+                    total[q] += d * d
+    return lane_sums(total, lanes)
+
+
+@compiled
+def lengths(f, lanes):
+    """|B| per lane."""
+    w = f.shape[3]
+    total = np.zeros(w)
     for colour in range(2):
-        for i in range(h, n0 - h):
-            for j in range(1, n1 - 1):
-                r = s[RHS + colour, i, j, lanes : lanes + w]
+        for i in range(f.shape[1]):
+            for j in range(f.shape[2]):
+                b = f[B + colour, i, j]
                 for q in range(w):
-                    r[q] *= factor[q]
-    return size
+                    total[q] += b[q] * b[q]
+    return np.sqrt(lane_sums(total, lanes))
 
 
 @compiled
 def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
-    """Solve from X = 0 for the right-hand side B: the steps taken per lane, -1 where the operator is not definite, and |B - A X| / |B|.
+    """Solve from X = 0 for the right-hand side B: the steps taken per lane, -1 where the operator is not definite, and
+    |B - A X| / |B|.
 
-    In single precision, but that the residual is computed anew from X and B in double precision whenever it has fallen
-    by DROP or after PATIENCE steps, and at the end. Directions survive that: they are made conjugate explicitly, beta =
-    -Z . A P / P . A P, as the preconditioner is not quite linear either. Where rounding leaves no descent, the next one
-    is the correction alone. A lane that waits for a renewal, or is done, is left as it is.
+    In single precision, but that the residual is computed anew from X and B in double precision every PERIOD steps of a
+    lane, and at its end. Directions survive that: they are made conjugate explicitly, beta = -Z . A P / P . A P, as the
+    preconditioner is not quite linear either. Where rounding leaves no descent, the next one is the correction alone. A
+    lane that waits for a renewal, or is done, is left as it is.
     """
     s = level(buffer, table, 0)
-    size = renew(f, g, s, np.ones(lanes), h, lanes)
-    goal, base = rtol * size, np.where(size > 0, size, 1.0)
-    steps, sound = np.zeros(lanes, np.int64), np.ones(lanes, np.bool_)
-    alpha, beta, curvature = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    moving, started, taken = size > goal, np.zeros(lanes, np.bool_), np.zeros(lanes, np.int64)
-    best, stalled = size.copy(), np.zeros(lanes, np.int64)
+    size = lengths(f, lanes)
+    unit = np.where(size > 0, size, 1.0)
+    squares, goal = renew(f, g, s, unit, h, lanes), rtol * rtol
+    moving, sound, started = squares > goal, np.ones(lanes, np.bool_), np.zeros(lanes, np.bool_)
+    steps, taken, stalled = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+    alpha, beta, curvature, best = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), squares.copy()
     while moving.any():
         taken[:] = 0
         while moving.any():
@@ -347,19 +353,16 @@ def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
                     sound[l], started[l], moving[l] = started[l], False, False
             squares = advance(g, s, alpha, h, lanes)
             for l in range(lanes):
-                least = max(DROP, goal[l] / base[l])
-                moving[l] &= squares[l] > least * least and taken[l] < PATIENCE and steps[l] < maxiter
-        size = renew(f, g, s, base, h, lanes)
+                moving[l] &= squares[l] > goal and taken[l] < PERIOD and steps[l] < maxiter
+        squares = renew(f, g, s, unit, h, lanes)
         for l in range(lanes):
-            stalled[l] = stalled[l] + 1 if size[l] > 0.9 * best[l] else 0  # residuals of the method rise now and then
-            best[l] = min(best[l], size[l])
-            moving[l] = size[l] > goal[l] and stalled[l] < STALLS and sound[l] and steps[l] < maxiter
-            base[l] = size[l] if size[l] > 0 else 1.0
+            stalled[l] = stalled[l] + 1 if squares[l] > 0.8 * best[l] else 0  # the method's residuals rise now and then
+            best[l] = min(best[l], squares[l])
+            moving[l] = squares[l] > goal and stalled[l] < STALLS and sound[l] and steps[l] < maxiter
     for l in range(lanes):
         if not sound[l]:
             steps[l] = -1
-        size[l] = size[l] / goal[l] * rtol if goal[l] > 0 else 0.0
-    return steps, size
+    return steps, np.sqrt(squares)
 
 
 @compiled
