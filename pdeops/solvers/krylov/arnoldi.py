@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, System
@@ -82,9 +81,8 @@ class Arnoldi:
             G[: k + p + 2, k + p] = h
             column = Q[: p + 2, : p + 2] @ h[k:]
             length = np.hypot(abs(column[p]), abs(column[p + 1]))
-            if length > 0:
-                c, s = column[p : p + 2] / length
-                Q[p : p + 2] = np.array([[np.conj(c), np.conj(s)], [-s, c]]) @ Q[p : p + 2]
+            c, s = column[p : p + 2] / length if length != 0 else (0.0, 1.0)  # nothing gained: the residual stays
+            Q[p : p + 2] = np.array([[np.conj(c), np.conj(s)], [-s, c]]) @ Q[p : p + 2]
             R[:p, p], R[p, p] = column[:p], length
             # an invariant space: the next direction would be round-off
             lucky = bool(abs(h[-1]) <= 10 * system.eps * np.linalg.norm(h))
@@ -109,9 +107,9 @@ class Arnoldi:
 def solve_upper(R: np.ndarray, g: np.ndarray, eps: float) -> np.ndarray:
     """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular to round-off."""
     diagonal = abs(np.diag(R))
-    if len(R) and not diagonal.min() > eps * diagonal.max():
-        return np.linalg.lstsq(R, g, rcond=eps)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
-    return solve_triangular(R, g, check_finite=False) if len(R) else g
+    if diagonal.min(initial=np.inf) > eps * diagonal.max(initial=0.0):
+        return np.linalg.solve(R, g)
+    return np.linalg.lstsq(R, g, rcond=eps)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
 
 
 def combine(coefficients: np.ndarray, rows: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from pdeops.errors import InputError
@@ -87,7 +86,7 @@ def adopt(arnoldi: Arnoldi, U: Tensor, images: Tensor) -> int:
             torch.div(w, float(h[-1].real), out=arnoldi.W[count])
             kept.append(i)
     R = R[: len(kept), : len(kept)]
-    arnoldi.hold(combine(solve_triangular(R.T, np.eye(len(R)), lower=True), U[kept] / lengths[kept, None]))
+    arnoldi.hold(combine(np.linalg.inv(R).T, U[kept] / lengths[kept, None]))
     return len(U) - len(kept)
 
 
@@ -110,11 +109,11 @@ def harvest(arnoldi: Arnoldi, k: int, *, last: bool) -> None:
         P = np.linalg.qr(np.concatenate([direction, P], axis=1))[0]
     Q, R = np.linalg.qr(G @ P)
     sizes = abs(np.diag(R))
-    good = sizes > system.eps**0.75 * sizes.max()
+    good = sizes > system.eps**0.75 * sizes.max(initial=0.0)
     if not good.all():  # A M is singular on them
         P = P[:, good]
         Q, R = np.linalg.qr(G @ P)
-    P = solve_triangular(R.T, P.T, lower=True)
+    P = np.linalg.solve(R.T, P.T)
     U = combine(P[:, :old], arnoldi.U) + combine(P[:, old:], W[old : old + p])
     W[: len(P)] = combine(Q.T, W)
     arnoldi.hold(U)
@@ -133,4 +132,4 @@ def harmonic_ritz(G: np.ndarray, F: np.ndarray, k: int, *, real: bool) -> np.nda
         parts = [vectors[:, i].real] if values[i].imag == 0 else [vectors[:, i].real, vectors[:, i].imag]
         if len(columns) + len(parts) <= k:
             columns += parts
-    return np.stack(columns, axis=1)
+    return np.array(columns).reshape(-1, len(values)).T  # none, if a pair was all and k is 1

@@ -142,7 +142,7 @@ class System:
 
     def stop(self, norm: float) -> str | None:
         """Takes down the residual norm of a step; a sentence if it is to be the last one."""
-        relative = norm / self.size
+        relative = float(norm / self.size)
         self.history.append(relative)
         self._best.append(min(relative, self._best[-1]) if self._best else relative)
         if self.callback is not None and self.iterations:
