@@ -67,7 +67,7 @@ class Arnoldi:
         """Up to size - k steps from the residual r; t, r and its norm after them, and why to stop, if so."""
         system, k = self.system, self.k
         steps = self.size - k
-        G = np.zeros((self.size + 1, self.size), dtype=self.kind)
+        G: np.ndarray = np.zeros((self.size + 1, self.size), dtype=self.kind)
         G[range(k), range(k)] = self.scale
         Q = np.eye(steps + 1, dtype=G.dtype)  # the product of all rotations: Q H is upper triangular
         R = np.zeros((steps, steps), dtype=G.dtype)

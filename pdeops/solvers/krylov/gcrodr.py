@@ -75,7 +75,8 @@ def adopt(arnoldi: Arnoldi, U: Tensor, images: Tensor) -> int:
     lengths = torch.linalg.vector_norm(U, dim=1)
     sizes = (torch.linalg.vector_norm(images, dim=1) / lengths).nan_to_num(nan=0.0, posinf=0.0)
     least = arnoldi.system.eps**0.75 * float(sizes.max()) if len(sizes) else 0.0
-    R, kept = np.zeros((len(U), len(U)), dtype=arnoldi.kind), []
+    R: np.ndarray = np.zeros((len(U), len(U)), dtype=arnoldi.kind)
+    kept: list[int] = []
     for i, (length, size) in enumerate(zip(lengths.tolist(), sizes.tolist(), strict=True)):
         if not size > least:
             continue

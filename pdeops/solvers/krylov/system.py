@@ -15,6 +15,7 @@ from pdeops.solvers.solve import Solve
 
 Inner = Callable[[Any, Any], Any]
 Callback = Callable[[int, float], None]
+Product = Callable[[Tensor], Tensor]
 
 CONVERGED = "converged: the true residual is within the tolerance"
 BREAKDOWN = "breakdown: the next step would divide by zero; the system may be singular, or the method unfit for it"
@@ -71,7 +72,9 @@ class System:
         self.eps = torch.finfo(dtype).eps
         self.A, self.M = A, M
         self._A, self._A_rows = self._products(A, "A")
-        self._M, self._M_rows = self._products(M, "M") if M is not None else (None, None)
+        self._M: Product | None = None
+        if M is not None:
+            self._M, self._M_rows = self._products(M, "M")
         self.applications = self.preconditionings = 0
         self.size = self.norm(self.b)
         if not isfinite(self.size) or (self.x0 is not None and not self.x0.isfinite().all()):
@@ -105,7 +108,7 @@ class System:
     def products(self, rows: Tensor) -> Tensor:
         """A M v of every row v, (k, n) -> (k, n), counted; a matrix takes all of them at once."""
         self.applications += len(rows)
-        if self._M_rows is not None:
+        if self._M is not None:
             self.preconditionings += len(rows)
             rows = self._M_rows(rows)
         return self._A_rows(rows)
@@ -196,7 +199,7 @@ class System:
             history=tuple(self.history),
         )
 
-    def _products(self, A: Any, name: str) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    def _products(self, A: Any, name: str) -> tuple[Product, Product]:
         """Products with a vector (n,) and with the rows (k, n)."""
         shape = getattr(A, "shape", None)
         if shape is not None and tuple(shape) != (self.n, self.n):

@@ -125,4 +125,4 @@ def test_solve_upper():
 def test_bad_restart():
     with pytest.raises(InputError, match="m=0"):
         gmres(np.eye(3), np.ones(3), m=0)
-    assert CONVERGED == gmres(np.eye(3), np.ones(3), m=1).reason
+    assert gmres(np.eye(3), np.ones(3), m=1).reason == CONVERGED
