@@ -81,10 +81,10 @@ def adopt(arnoldi: Arnoldi, U: Tensor, images: Tensor) -> int:
         if not size > least:
             continue
         count = len(kept)
-        w, h = arnoldi.orthogonalise(images[i] / length, count)
-        if abs(h[-1]) > least:
-            R[: count + 1, count] = h
-            torch.div(w, float(h[-1].real), out=arnoldi.W[count])
+        w, h, rest = arnoldi.orthogonalise(images[i] / length, count)
+        if rest > least:
+            R[:count, count], R[count, count] = h, rest
+            torch.div(w, rest, out=arnoldi.W[count])
             kept.append(i)
     R = R[: len(kept), : len(kept)]
     arnoldi.hold(combine(np.linalg.inv(R).T, U[kept] / lengths[kept, None]))

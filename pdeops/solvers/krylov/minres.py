@@ -25,8 +25,9 @@ def minres(
     callback: Callback | None = None,
 ) -> Solve:
     """MINRES for A self-adjoint in `inner`, definite or not, and M self-adjoint and positive definite: of all x in
-    x0 + K_j(M A, M r_0) the j-th has the least (r, M r), by the Lanczos process and three-term recurrences. The residual
-    itself is carried along, r_j = s_j^2 r_{j-1} + phi_j c_j v_{j+1}, so that the tolerance is on |r| with an M, too.
+    x0 + K_j(M A, M r_0) the j-th has the least (r, M r), by the Lanczos process and three-term recurrences. The
+    residual itself is carried along, r_j = s_j^2 r_{j-1} + phi_j c_j v_{j+1}, so that the tolerance is on |r| with an
+    M, too.
 
     Source: Paige and Saunders, SIAM J. Numer. Anal. 12 (1975), 617-629. Arguments: see `System`.
     """
