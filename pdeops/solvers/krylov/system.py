@@ -214,6 +214,8 @@ class System:
             if not isinstance(w, Tensor):
                 w = np.ascontiguousarray(w)
                 w = torch.from_numpy(w if w.flags.writeable else w.copy())
+            if w.dtype == self.b.dtype and w.device == self.b.device:
+                return w
             if w.is_complex() and not self.b.is_complex():
                 raise InputError(f"{name} made complex numbers of real ones; give b a complex type")
             return w.to(self.b)
