@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, System
+from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, ROUND_OFF, System
 
 
 class Arnoldi:
@@ -32,6 +32,7 @@ class Arnoldi:
         self.Z = system.b.new_empty((size, system.n)) if flexible else None
         self.U, self.scale = system.b.new_empty((0, system.n)), np.empty(0)
         self.G, self.p, self.direction = np.empty((0, 0)), 0, np.empty(0)
+        self.largest = 0.0  # |B v| of all steps
 
     @property
     def k(self) -> int:
@@ -90,13 +91,14 @@ class Arnoldi:
             Q[p, p + 1], Q[p + 1, p + 1] = s, np.conj(c)
             R[:p, p], R[p, p] = column[:p], length
             # an invariant space: the next direction would be round-off
-            lucky = rest <= 10 * system.eps * abs(np.vdot(h, h)) ** 0.5
+            self.largest = max(self.largest, hypot(rest, abs(np.vdot(h, h)) ** 0.5))
+            lucky = rest <= ROUND_OFF * system.eps * self.largest
             torch.div(w, 1.0 if lucky else rest, out=self.W[k + p + 1])
             p += 1
             why = system.stop(norm * float(abs(Q[p, 0])))
         self.G, self.p = G[: k + p + 1, : k + p], p
         last = np.eye(p)[:, -1]  # y is that of the step before plus a multiple of R^-1 e_p
-        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), system.eps).T
+        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), ROUND_OFF * system.eps).T
         y_U, d_U = (-(self.G[:k, k:] @ x) / self.scale for x in (y, d))
         self.direction = np.concatenate([d_U, d])
         t = t + combine(y, self.W[k : k + p] if self.Z is None else self.Z[:p]) + combine(y_U, self.U)
@@ -109,12 +111,12 @@ class Arnoldi:
         return t, r, norm, why
 
 
-def solve_upper(R: np.ndarray, g: np.ndarray, eps: float) -> np.ndarray:
-    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular to round-off."""
+def solve_upper(R: np.ndarray, g: np.ndarray, tiny: float) -> np.ndarray:
+    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular to within `tiny`."""
     diagonal = abs(np.diag(R))
-    if diagonal.min(initial=np.inf) > eps * diagonal.max(initial=0.0):
+    if diagonal.min(initial=np.inf) > tiny * diagonal.max(initial=0.0):
         return np.linalg.solve(R, g)
-    return np.linalg.lstsq(R, g, rcond=eps)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
+    return np.linalg.lstsq(R, g, rcond=tiny)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
 
 
 def combine(coefficients: np.ndarray, rows: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ NOT_FINITE = "not finite: the operator, the preconditioner or the method made Na
 
 LEAST_GAIN = 0.99  # a window of steps that leaves more than this part of the residual is stagnation
 RESTART_GAIN = 0.9  # a restart from the true residual is worth while if the attempt before left less than this part
+ROUND_OFF = 50  # of what is smaller than this times the precision of its parts, no digit is right
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 

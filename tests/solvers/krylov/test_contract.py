@@ -172,6 +172,21 @@ def test_a_tolerance_below_round_off_ends_as_stagnation(method):
     assert "stagnation" in solve.reason or "breakdown" in solve.reason
 
 
+def test_a_recurrence_that_lost_the_residual_starts_again_from_the_true_one(method):
+    """One product out of all is wrong."""
+    A, b, calls = matrix_for(method), vector(), []
+
+    def operator(v):
+        calls.append(1)
+        return A @ v + (1e-4 * vector(seed=7) if len(calls) == 3 else 0)
+
+    solve = method(operator, b, rtol=1e-9)
+    assert solve.converged
+    assert np.linalg.norm(b - A @ solve.x) <= 1.01e-9 * np.linalg.norm(b)
+    assert solve.applications == len(calls)
+    assert min(solve.history[:-1]) <= 1e-9  # it had thought so before
+
+
 def test_singular_consistent(method):
     values = np.concatenate([np.zeros(4), np.geomspace(1, 10, 36)])
     Q = unitary(40)

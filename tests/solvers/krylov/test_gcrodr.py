@@ -180,6 +180,17 @@ def test_null_vectors_are_dropped():
     assert "2 singular" in solve.reason
 
 
+def test_singular_directions_are_not_harvested():
+    """The Krylov space of an inconsistent system comes to hold a null vector, whose image is round-off."""
+    Q = unitary(30)
+    A = (Q * np.concatenate([np.zeros(1), np.linspace(1, 2, 9), np.full(20, 3.0)])) @ Q.T
+    system, engine, _ = engine_with(A, np.eye(30), vector(30), np.empty((0, 30)), 14)
+    engine.cycle(torch.zeros_like(system.b), system.b, system.size)
+    harvest(engine, 4, last=True)
+    assert engine.k == 3
+    assert_invariants(A, np.eye(30), engine)
+
+
 def test_a_space_that_holds_the_solution_takes_no_step():
     A, b = general(), vector()
     x = np.linalg.solve(A, b)
