@@ -75,7 +75,7 @@ class Arnoldi:
         Q = np.eye(steps + 1, dtype=G.dtype)  # the product of all rotations: Q H is upper triangular
         R = np.zeros((steps, steps), dtype=G.dtype)
         torch.div(r, norm, out=self.W[k])
-        why, lucky, p = None, False, 0
+        why, lucky, p, tiny = None, False, 0, 0.0
         while why is None and not lucky and p < steps:
             z = system.precondition(self.W[k + p])
             if self.Z is not None:
@@ -92,13 +92,14 @@ class Arnoldi:
             R[:p, p], R[p, p] = column[:p], length
             # an invariant space: the next direction would be round-off
             self.largest = max(self.largest, hypot(rest, abs(np.vdot(h, h)) ** 0.5))
-            lucky = rest <= ROUND_OFF * system.eps * self.largest
+            tiny = ROUND_OFF * system.eps * self.largest
+            lucky = rest <= tiny
             torch.div(w, 1.0 if lucky else rest, out=self.W[k + p + 1])
             p += 1
             why = system.stop(norm * float(abs(Q[p, 0])))
         self.G, self.p = G[: k + p + 1, : k + p], p
         last = np.eye(p)[:, -1]  # y is that of the step before plus a multiple of R^-1 e_p
-        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), ROUND_OFF * system.eps).T
+        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), tiny).T
         y_U, d_U = (-(self.G[:k, k:] @ x) / self.scale for x in (y, d))
         self.direction = np.concatenate([d_U, d])
         t = t + combine(y, self.W[k : k + p] if self.Z is None else self.Z[:p]) + combine(y_U, self.U)
@@ -112,11 +113,14 @@ class Arnoldi:
 
 
 def solve_upper(R: np.ndarray, g: np.ndarray, tiny: float) -> np.ndarray:
-    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular to within `tiny`."""
-    diagonal = abs(np.diag(R))
-    if diagonal.min(initial=np.inf) > tiny * diagonal.max(initial=0.0):
+    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular but for entries
+    below `tiny`."""
+    if abs(np.diag(R)).min(initial=np.inf) > tiny:
         return np.linalg.solve(R, g)
-    return np.linalg.lstsq(R, g, rcond=tiny)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
+    if not np.isfinite(R).all():
+        return np.full_like(g, np.nan)
+    largest = np.linalg.norm(R, 2)
+    return np.linalg.lstsq(R, g, rcond=float(tiny / largest))[0] if largest > tiny else np.zeros_like(g)
 
 
 def combine(coefficients: np.ndarray, rows: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def harmonic_ritz(G: np.ndarray, F: np.ndarray, k: int, *, real: bool) -> np.nda
     """The k eigenvectors (columns) of G^H G z = theta G^H F z of smallest |theta|; in real arithmetic their real and
     imaginary parts, of a conjugate pair both or neither."""
     Q, R = np.linalg.qr(G)
-    values, vectors = np.linalg.eig(solve_upper(R, Q.conj().T @ F, np.finfo(float).eps))  # 1 / theta
+    values, vectors = np.linalg.eig(solve_upper(R, Q.conj().T @ F, np.finfo(float).eps * abs(R).max()))  # 1 / theta
     order = np.argsort(-abs(values), kind="stable")
     if not real or not np.iscomplexobj(values):
         return vectors[:, order[:k]]
