@@ -45,7 +45,7 @@ class Arnoldi:
     def hold(self, U: Tensor) -> None:
         """Rows with B U = C for the C that stands in W; kept at unit length, so that G stays well scaled."""
         lengths = torch.linalg.vector_norm(U, dim=1, keepdim=True)
-        self.U, self.scale = U / lengths, 1 / lengths[:, 0].double().numpy(force=True)
+        self.U, self.scale = U / lengths, 1 / lengths[:, 0].numpy(force=True).astype(np.float64)
 
     def orthogonalise(self, w: Tensor, count: int) -> tuple[Tensor, np.ndarray, float]:
         """w without its parts along the first `count` rows of W, these parts' coefficients (count,), and the norm of
