@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import hypot
+
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
-from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, System
+from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, ROUND_OFF, System
 
 
 class Arnoldi:
@@ -31,6 +32,7 @@ class Arnoldi:
         self.Z = system.b.new_empty((size, system.n)) if flexible else None
         self.U, self.scale = system.b.new_empty((0, system.n)), np.empty(0)
         self.G, self.p, self.direction = np.empty((0, 0)), 0, np.empty(0)
+        self.largest = 0.0  # |B v| of all steps
 
     @property
     def k(self) -> int:
@@ -43,20 +45,20 @@ class Arnoldi:
     def hold(self, U: Tensor) -> None:
         """Rows with B U = C for the C that stands in W; kept at unit length, so that G stays well scaled."""
         lengths = torch.linalg.vector_norm(U, dim=1, keepdim=True)
-        self.U, self.scale = U / lengths, 1 / lengths[:, 0].double().numpy(force=True)
+        self.U, self.scale = U / lengths, 1 / lengths[:, 0].numpy(force=True).astype(np.float64)
 
-    def orthogonalise(self, w: Tensor, count: int) -> tuple[Tensor, np.ndarray]:
-        """w without its parts along the first `count` rows of W, and these parts' coefficients with the norm of what
-        is left, (count + 1,). Classical Gram-Schmidt done twice: four products with a matrix."""
+    def orthogonalise(self, w: Tensor, count: int) -> tuple[Tensor, np.ndarray, float]:
+        """w without its parts along the first `count` rows of W, these parts' coefficients (count,), and the norm of
+        what is left. Classical Gram-Schmidt done twice: four products with a matrix."""
         rows = self.W[:count]
         h = self.system.dots(rows, w)
         w = torch.addmv(w, rows.T, h, alpha=-1)
         again = self.system.dots(rows, w)
         w = torch.addmv(w, rows.T, again, alpha=-1)
-        return w, np.append((h + again).numpy(force=True), self.system.norm(w))
+        return w, (h + again).numpy(force=True), self.system.norm(w)
 
     def project(self, t: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        """t and r after the correction within U that leaves r orthogonal to C; twice, for the round-off of the first."""
+        """t and r after the correction within U that leaves r orthogonal to C; twice, against round-off."""
         C = self.W[: self.k]
         for _ in range(2 if self.k else 0):
             c = self.system.dots(C, r)
@@ -68,50 +70,57 @@ class Arnoldi:
         """Up to size - k steps from the residual r; t, r and its norm after them, and why to stop, if so."""
         system, k = self.system, self.k
         steps = self.size - k
-        G = np.zeros((self.size + 1, self.size), dtype=self.kind)
+        G: np.ndarray = np.zeros((self.size + 1, self.size), dtype=self.kind)
         G[range(k), range(k)] = self.scale
         Q = np.eye(steps + 1, dtype=G.dtype)  # the product of all rotations: Q H is upper triangular
         R = np.zeros((steps, steps), dtype=G.dtype)
         torch.div(r, norm, out=self.W[k])
-        why, lucky, p = None, False, 0
+        why, lucky, p, tiny = None, False, 0, 0.0
         while why is None and not lucky and p < steps:
             z = system.precondition(self.W[k + p])
             if self.Z is not None:
                 self.Z[p] = z
-            w, h = self.orthogonalise(system.product(z), k + p + 1)
-            G[: k + p + 2, k + p] = h
-            column = Q[: p + 2, : p + 2] @ h[k:]
-            length = np.hypot(abs(column[p]), abs(column[p + 1]))
-            if length > 0:
-                c, s = column[p : p + 2] / length
-                Q[p : p + 2] = np.array([[np.conj(c), np.conj(s)], [-s, c]]) @ Q[p : p + 2]
+            w, h, rest = self.orthogonalise(system.product(z), k + p + 1)
+            G[: k + p + 1, k + p], G[k + p + 1, k + p] = h, rest
+            column = Q[: p + 1, : p + 1] @ h[k:]
+            length = hypot(abs(column[p]), rest)
+            # a length of zero: nothing is gained, and the residual stays
+            c, s = (column[p].conjugate() / length, rest / length) if length != 0 else (0.0, 1.0)
+            upper = Q[p, : p + 1].copy()
+            Q[p, : p + 1], Q[p + 1, : p + 1] = c * upper, -s * upper
+            Q[p, p + 1], Q[p + 1, p + 1] = s, np.conj(c)
             R[:p, p], R[p, p] = column[:p], length
             # an invariant space: the next direction would be round-off
-            lucky = bool(abs(h[-1]) <= 10 * system.eps * np.linalg.norm(h))
-            torch.div(w, 1.0 if lucky else float(h[-1].real), out=self.W[k + p + 1])
+            self.largest = max(self.largest, hypot(rest, abs(np.vdot(h, h)) ** 0.5))
+            tiny = ROUND_OFF * system.eps * self.largest
+            lucky = rest <= tiny
+            torch.div(w, 1.0 if lucky else rest, out=self.W[k + p + 1])
             p += 1
-            why = system.stop(norm * abs(Q[p, 0]))
+            why = system.stop(norm * float(abs(Q[p, 0])))
         self.G, self.p = G[: k + p + 1, : k + p], p
         last = np.eye(p)[:, -1]  # y is that of the step before plus a multiple of R^-1 e_p
-        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), system.eps).T
+        y, d = solve_upper(R[:p, :p], np.stack([norm * Q[:p, 0], last], axis=1), tiny).T
         y_U, d_U = (-(self.G[:k, k:] @ x) / self.scale for x in (y, d))
         self.direction = np.concatenate([d_U, d])
         t = t + combine(y, self.W[k : k + p] if self.Z is None else self.Z[:p]) + combine(y_U, self.U)
-        rest = -self.G[k:, k:] @ y
-        rest[0] += norm
-        r = combine(rest, self.W[k : k + p + 1])
+        g = -self.G[k:, k:] @ y
+        g[0] += norm
+        r = combine(g, self.W[k : k + p + 1])
         norm = system.norm(r)
         if lucky and why is None:
             why = CONVERGED if norm <= system.tolerance else BREAKDOWN
         return t, r, norm, why
 
 
-def solve_upper(R: np.ndarray, g: np.ndarray, eps: float) -> np.ndarray:
-    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular to round-off."""
-    diagonal = abs(np.diag(R))
-    if len(R) and not diagonal.min() > eps * diagonal.max():
-        return np.linalg.lstsq(R, g, rcond=eps)[0] if np.isfinite(R).all() else np.full_like(g, np.nan)
-    return solve_triangular(R, g, check_finite=False) if len(R) else g
+def solve_upper(R: np.ndarray, g: np.ndarray, tiny: float) -> np.ndarray:
+    """R^-1 g of an upper triangular matrix; the shortest least-squares solution if R is singular but for entries
+    below `tiny`."""
+    if abs(np.diag(R)).min(initial=np.inf) > tiny:
+        return np.linalg.solve(R, g)
+    if not np.isfinite(R).all():
+        return np.full_like(g, np.nan)
+    largest = np.linalg.norm(R, 2)
+    return np.linalg.lstsq(R, g, rcond=float(tiny / largest))[0] if largest > tiny else np.zeros_like(g)
 
 
 def combine(coefficients: np.ndarray, rows: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from pdeops.errors import InputError
@@ -76,18 +75,19 @@ def adopt(arnoldi: Arnoldi, U: Tensor, images: Tensor) -> int:
     lengths = torch.linalg.vector_norm(U, dim=1)
     sizes = (torch.linalg.vector_norm(images, dim=1) / lengths).nan_to_num(nan=0.0, posinf=0.0)
     least = arnoldi.system.eps**0.75 * float(sizes.max()) if len(sizes) else 0.0
-    R, kept = np.zeros((len(U), len(U)), dtype=arnoldi.kind), []
+    R: np.ndarray = np.zeros((len(U), len(U)), dtype=arnoldi.kind)
+    kept: list[int] = []
     for i, (length, size) in enumerate(zip(lengths.tolist(), sizes.tolist(), strict=True)):
         if not size > least:
             continue
         count = len(kept)
-        w, h = arnoldi.orthogonalise(images[i] / length, count)
-        if abs(h[-1]) > least:
-            R[: count + 1, count] = h
-            torch.div(w, float(h[-1].real), out=arnoldi.W[count])
+        w, h, rest = arnoldi.orthogonalise(images[i] / length, count)
+        if rest > least:
+            R[:count, count], R[count, count] = h, rest
+            torch.div(w, rest, out=arnoldi.W[count])
             kept.append(i)
     R = R[: len(kept), : len(kept)]
-    arnoldi.hold(combine(solve_triangular(R.T, np.eye(len(R)), lower=True), U[kept] / lengths[kept, None]))
+    arnoldi.hold(combine(np.linalg.inv(R).T, U[kept] / lengths[kept, None]))
     return len(U) - len(kept)
 
 
@@ -110,11 +110,11 @@ def harvest(arnoldi: Arnoldi, k: int, *, last: bool) -> None:
         P = np.linalg.qr(np.concatenate([direction, P], axis=1))[0]
     Q, R = np.linalg.qr(G @ P)
     sizes = abs(np.diag(R))
-    good = sizes > system.eps**0.75 * sizes.max()
+    good = sizes > system.eps**0.75 * sizes.max(initial=0.0)
     if not good.all():  # A M is singular on them
         P = P[:, good]
         Q, R = np.linalg.qr(G @ P)
-    P = solve_triangular(R.T, P.T, lower=True)
+    P = np.linalg.solve(R.T, P.T)
     U = combine(P[:, :old], arnoldi.U) + combine(P[:, old:], W[old : old + p])
     W[: len(P)] = combine(Q.T, W)
     arnoldi.hold(U)
@@ -124,7 +124,7 @@ def harmonic_ritz(G: np.ndarray, F: np.ndarray, k: int, *, real: bool) -> np.nda
     """The k eigenvectors (columns) of G^H G z = theta G^H F z of smallest |theta|; in real arithmetic their real and
     imaginary parts, of a conjugate pair both or neither."""
     Q, R = np.linalg.qr(G)
-    values, vectors = np.linalg.eig(solve_upper(R, Q.conj().T @ F, np.finfo(float).eps))  # 1 / theta
+    values, vectors = np.linalg.eig(solve_upper(R, Q.conj().T @ F, np.finfo(float).eps * abs(R).max()))  # 1 / theta
     order = np.argsort(-abs(values), kind="stable")
     if not real or not np.iscomplexobj(values):
         return vectors[:, order[:k]]
@@ -133,4 +133,4 @@ def harmonic_ritz(G: np.ndarray, F: np.ndarray, k: int, *, real: bool) -> np.nda
         parts = [vectors[:, i].real] if values[i].imag == 0 else [vectors[:, i].real, vectors[:, i].imag]
         if len(columns) + len(parts) <= k:
             columns += parts
-    return np.stack(columns, axis=1)
+    return np.array(columns).reshape(-1, len(values)).T  # none, if a pair was all and k is 1

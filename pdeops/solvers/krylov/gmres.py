@@ -12,7 +12,7 @@ from pdeops.solvers.krylov.arnoldi import Arnoldi
 from pdeops.solvers.krylov.system import Callback, Inner, System
 from pdeops.solvers.solve import Solve
 
-PATIENCE = 10  # cycles without a gain before a restarted method gives up
+PATIENCE = 25  # cycles without a gain before a restarted method gives up
 
 
 def gmres(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdeops.solvers.krylov.system import BREAKDOWN, NOT_FINITE, Callback, Inner, System
+from pdeops.solvers.krylov.system import BREAKDOWN, NOT_FINITE, ROUND_OFF, Callback, Inner, System
 from pdeops.solvers.solve import Solve
 
 
@@ -25,8 +25,9 @@ def minres(
     callback: Callback | None = None,
 ) -> Solve:
     """MINRES for A self-adjoint in `inner`, definite or not, and M self-adjoint and positive definite: of all x in
-    x0 + K_j(M A, M r_0) the j-th has the least (r, M r), by the Lanczos process and three-term recurrences. The residual
-    itself is carried along, r_j = s_j^2 r_{j-1} + phi_j c_j v_{j+1}, so that the tolerance is on |r| with an M, too.
+    x0 + K_j(M A, M r_0) the j-th has the least (r, M r), by the Lanczos process and three-term recurrences. The
+    residual itself is carried along, r_j = s_j^2 r_{j-1} + phi_j c_j v_{j+1}, so that the tolerance is on |r| with an
+    M, too.
 
     Source: Paige and Saunders, SIAM J. Numer. Anal. 12 (1975), 617-629. Arguments: see `System`.
     """
@@ -50,7 +51,7 @@ def minres(
             y = system.precondition(q)
             square = system.dot(q, y).real
             scale = max(scale, abs(alpha) + beta_old)
-            lucky = abs(square) <= (10 * system.eps * scale) ** 2
+            lucky = abs(square) <= (ROUND_OFF * system.eps * scale) ** 2
             if not square >= 0 and not lucky:
                 return x, _indefinite(square)
             after = 0.0 if lucky else sqrt(square)
@@ -58,7 +59,7 @@ def minres(
             upper, middle = s_old * beta_old, c * c_old * beta_old + s * alpha
             lower = c * alpha - s * c_old * beta_old
             corner = hypot(lower, after)
-            if corner <= 10 * system.eps * scale:
+            if corner <= ROUND_OFF * system.eps * scale:
                 return x, BREAKDOWN
             c_old, s_old, c, s = c, s, lower / corner, after / corner
             d, d_old = torch.add(torch.add(z, d, alpha=-middle), d_old, alpha=-upper) / corner, d

@@ -22,7 +22,6 @@ class RecycleSpace:
     """
 
     def __init__(self, U: Tensor | None = None) -> None:
-        self.U = U
         self.reset(U)
 
     @property
@@ -31,7 +30,9 @@ class RecycleSpace:
 
     def reset(self, U: Tensor | None = None) -> None:
         """As new: without a space, or with the rows of U."""
-        self.U, self._images, self._owner = U, None, (None, None)
+        self.U = U
+        self._images: Tensor | None = None
+        self._owner: tuple[Any, Any] = (None, None)
         self.systems = self.applications = self.dropped = 0
 
     def save(self, path: str | Path) -> None:

