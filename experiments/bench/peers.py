@@ -1,5 +1,5 @@
-"""Other people's solvers of sparse systems that share one pattern. Each is built once (analysis, symbolic phase, what may be reused)
-and then called with a matrix and a right-hand side; what it does at a call is what is timed."""
+"""Other people's solvers of sparse systems that share one pattern. Each is built once (analysis, symbolic phase,
+what may be reused) and then called with a matrix and a right-hand side; what it does at a call is what is timed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import cg, splu
 
 Solver = Callable[[sparse.csr_array, np.ndarray], np.ndarray]
 
 
 def superlu(pattern: sparse.csr_array, definite: bool) -> Solver:
-    """SciPy's, at its best: minimum degree on A^T + A in symmetric mode (or its default ordering where A is unsymmetric)."""
+    """SciPy's, at its best: minimum degree on A^T + A in symmetric mode (or its default ordering where A is
+    unsymmetric)."""
     symmetric = abs(pattern - pattern.T).max() == 0
     best = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.01, "options": {"SymmetricMode": True}}
     return lambda A, b: splu(A.tocsc(), **(best if symmetric else {})).solve(b)
@@ -84,7 +85,18 @@ def pyamg(pattern: sparse.csr_array, definite: bool, rtol: float = 1e-8) -> Solv
     return solve
 
 
-PEERS = {"SuperLU": superlu, "Pardiso": pardiso, "CHOLMOD": cholmod, "pyamg": pyamg}
+def jacobi_cg(pattern: sparse.csr_array, definite: bool, rtol: float = 1e-8) -> Solver | None:
+    """SciPy's conjugate gradients behind the diagonal."""
+    if not definite:
+        return None
+
+    def solve(A: sparse.csr_array, b: np.ndarray) -> np.ndarray:
+        return cg(A, b, rtol=rtol, M=sparse.diags_array(1 / A.diagonal()), maxiter=20_000)[0]
+
+    return solve
+
+
+PEERS = {"SuperLU": superlu, "Pardiso": pardiso, "CHOLMOD": cholmod, "pyamg": pyamg, "SciPy CG + Jacobi": jacobi_cg}
 
 
 def installed(pattern: sparse.csr_array, definite: bool) -> dict[str, Solver]:
