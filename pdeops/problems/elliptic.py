@@ -54,18 +54,14 @@ class Elliptic(Problem):
             raise InputError(f"problem.nodes={self.nodes!r}: {self.name} is solved on one of {self.kinds}")
         if self.n < 4 or not 0 < self.length < inf:
             raise InputError(f"problem.n={self.n}, problem.length={self.length}: wanted n >= 4 and length > 0")
-        if not isinstance(self.solver, LinearSolver):
-            raise InputError(
-                f"problem.solver={type(self.solver).__name__}: {self.name} is steady, and wants a solver of linear "
-                "systems: auto, direct, multigrid, gcrodr ..."
-            )
+        self.check_solver(LinearSolver, "steady, and wants a solver of linear systems: auto, direct, multigrid ...")
         self._factor  # noqa: B018  # raises on a resolution that does not fit
 
     @property
     def _factor(self) -> int:
         """The stored nodes are every so many of those it is solved on."""
         ends = 1 if self.nodes == "uniform" else 0
-        factor, rest = divmod((self.resolution or self.n) - ends, self.n - ends)
+        factor, rest = divmod(self.solved_on[0].n - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
             wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(
                 self.nodes, f"m {self.n}"
@@ -93,7 +89,7 @@ class Elliptic(Problem):
     @property
     def solved_on(self) -> Grid:
         """The nodes of inputs and of the solver."""
-        return self._lattice(self.resolution or self.n)
+        return self._lattice(self.n if self.resolution is None else self.resolution)
 
     @property
     def parameters(self) -> dict[str, float]:
