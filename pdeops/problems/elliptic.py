@@ -63,12 +63,10 @@ class Elliptic(Problem):
         ends = 1 if self.nodes == "uniform" else 0
         factor, rest = divmod(self.solved_on[0].n - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
-            wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(
-                self.nodes, f"m {self.n}"
-            )
+            wanted = f"m ({self.n} - 1) + 1" if ends else f"m {self.n}"
             raise InputError(
-                f"problem.resolution={self.resolution}: wanted {wanted} with a whole number m, so that the "
-                f"{self.n} stored {self.nodes} nodes are among them"
+                f"problem.resolution={self.resolution}: wanted {wanted} with {'an odd' if self.nodes == 'cell' else 'a'} "
+                f"whole number m, so that the {self.n} stored {self.nodes} nodes are among them"
             )
         return factor
 
