@@ -58,10 +58,14 @@ class Elliptic(Problem):
         self._factor  # noqa: B018  # raises on a resolution that does not fit
 
     @property
+    def _finest(self) -> int:
+        return self.n if self.resolution is None else self.resolution
+
+    @property
     def _factor(self) -> int:
         """The stored nodes are every so many of those it is solved on."""
         ends = 1 if self.nodes == "uniform" else 0
-        factor, rest = divmod(self.solved_on[0].n - ends, self.n - ends)
+        factor, rest = divmod(self._finest - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
             wanted = f"m ({self.n} - 1) + 1" if ends else f"m {self.n}"
             raise InputError(
@@ -87,7 +91,7 @@ class Elliptic(Problem):
     @property
     def solved_on(self) -> Grid:
         """The nodes of inputs and of the solver."""
-        return self._lattice(self.n if self.resolution is None else self.resolution)
+        return self._lattice(self._finest)
 
     @property
     def parameters(self) -> dict[str, float]:
