@@ -68,9 +68,10 @@ class Elliptic(Problem):
         factor, rest = divmod(self._finest - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
             wanted = f"m ({self.n} - 1) + 1" if ends else f"m {self.n}"
+            kind = "an odd" if self.nodes == "cell" else "a"
             raise InputError(
-                f"problem.resolution={self.resolution}: wanted {wanted} with {'an odd' if self.nodes == 'cell' else 'a'} "
-                f"whole number m, so that the {self.n} stored {self.nodes} nodes are among them"
+                f"problem.resolution={self.resolution}: wanted {wanted} with {kind} whole number m, so that "
+                f"the {self.n} stored {self.nodes} nodes are among them"
             )
         return factor
 

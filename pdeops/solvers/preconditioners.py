@@ -79,7 +79,9 @@ class Cycle(Preconditioner):
 
     def of(self, operator: FiniteVolumes) -> Map:
         if not operator.symmetric or operator.dtype.is_complex or any(axis.periodic for axis in operator.grid):
-            raise InputError("a multigrid cycle is for real symmetric operators on boxes. Take ILU, or no preconditioner.")
+            raise InputError(
+                "a multigrid cycle is for real symmetric operators on boxes. Take ILU, or no preconditioner."
+            )
         cycle, shape = VCycle(operator), operator.shape
 
         def apply(r: np.ndarray) -> np.ndarray:

@@ -16,7 +16,12 @@ H, L = {"harmonic": [1.6, 8 / 3, 3.2], "arithmetic": [2.5, 3.0, 5.0]}, 2.0
 @pytest.mark.parametrize("mean", H)
 @pytest.mark.parametrize(
     ("nodes", "bc", "ends"),
-    [("cell", "dirichlet", (2.0, 16.0)), ("cell", "neumann", (0, 0)), ("uniform", "neumann", (0, 0)), ("uniform", "dirichlet", ())],
+    [
+        ("cell", "dirichlet", (2.0, 16.0)),
+        ("cell", "neumann", (0, 0)),
+        ("uniform", "neumann", (0, 0)),
+        ("uniform", "dirichlet", ()),
+    ],
 )
 def test_means_between_neighbours_and_towards_the_ends(mean, nodes, bc, ends):
     axis = Axis("x", 4, L, nodes, bc=bc)

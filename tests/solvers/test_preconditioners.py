@@ -27,9 +27,7 @@ PAIRS = [(p, kind) for p, kinds in FOR.items() for kind in kinds]
 def test_fewer_steps_than_without(preconditioner, kind):
     systems = make(kind, n=17, batch=1, size=2.0 if isinstance(preconditioner, Jacobi) else 0.4, k0=6.0)
     operator, b = systems.operator, systems.b[0].flatten().numpy()
-    without, with_ = (
-        gmres(operator.matrix(), b, M=M, rtol=1e-8, m=400) for M in (None, preconditioner.of(operator))
-    )
+    without, with_ = (gmres(operator.matrix(), b, M=M, rtol=1e-8, m=400) for M in (None, preconditioner.of(operator)))
     assert without.converged
     assert with_.converged
     if isinstance(preconditioner, Jacobi):  # constant diagonals but for the sides: no worse

@@ -26,7 +26,9 @@ FOR = {
 
 
 @pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("solver", FOR, ids=lambda s: f"{type(s).__name__}-{s.preconditioner}-{getattr(s, 'recycle', '')}")
+@pytest.mark.parametrize(
+    "solver", FOR, ids=lambda s: f"{type(s).__name__}-{s.preconditioner}-{getattr(s, 'recycle', '')}"
+)
 def test_solutions_are_those_of_dense_matrices(solver, kind):
     systems = make(kind)
     if kind not in FOR[solver]:

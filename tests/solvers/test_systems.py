@@ -35,7 +35,9 @@ def test_residuals_are_relative_and_true():
     assert residual[1] == 0
     assert residual[2] == torch.inf
     x[1, 0, 0] = 2.0  # relative to nothing: as it is
-    assert float(mixed.residual(x)[1]) == pytest.approx(2 * float(torch.tensor(systems.operator.matrix(1)[:, [0]].toarray()).norm()))
+    assert float(mixed.residual(x)[1]) == pytest.approx(
+        2 * float(torch.tensor(systems.operator.matrix(1)[:, [0]].toarray()).norm())
+    )
 
 
 def test_singular_systems_are_freed_of_means():

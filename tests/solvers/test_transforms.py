@@ -5,10 +5,10 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.solvers.faces import conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.transforms import Transforms, constants
 from pdeops.solvers.volumes import FiniteVolumes, unknowns
-from pdeops.solvers.faces import conductances
 from tests.solvers.cases import assert_solves, box, make
 
 GRIDS = {
