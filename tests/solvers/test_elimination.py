@@ -65,3 +65,11 @@ def test_the_solution_of_a_singular_system_has_no_mean():
     b -= b.mean((-2, -1), keepdim=True)
     solves = assert_solves(Direct(), Systems(FiniteVolumes(grid, k, k), b, definite=True, singular=True))
     assert solves.x.mean((-2, -1)).abs().max() < 1e-14
+
+
+def test_of_a_singular_system_one_unknown_is_held(monkeypatch):
+    sizes, solve = [], direct.solve
+    monkeypatch.setattr(direct, "solve", lambda pattern, *a, **k: sizes.append(pattern.n) or solve(pattern, *a, **k))
+    for kind in ("insulated", "definite"):
+        Direct().solve(make(kind))
+    assert sizes == [make("insulated").operator.size - 1, make("definite").operator.size]
