@@ -133,8 +133,11 @@ class Elliptic(Problem):
         return [indices[i] for i in chain]
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
-        """Solutions in double precision; what misses the solver's tolerance is solved once more, directly."""
+        """Solutions in double precision; what misses the solver's tolerance is solved once more, directly.
+
+        Raises InputError on inputs that are not on `solved_on`."""
         grid, a = self.solved_on, a.double()
+        self._check(a, grid)
         chunk = max(1, CHUNK // prod(grid.shape))
         solver, _ = self.solver.settled(self.systems(a[:PILOT], grid))
         xs, residuals = [], []
@@ -160,6 +163,13 @@ class Elliptic(Problem):
         u = self._stored(placed(self.channels(torch.cat(xs)), grid, self.boundary(a, grid)))
         return Solution(u, residual, residual <= solver.tolerance, residual)
 
+    def _check(self, a: Tensor, grid: Grid) -> None:
+        wanted = (len(self.in_names), *grid.shape)
+        if tuple(a.shape[1:]) != wanted:
+            raise InputError(
+                f"{self.name}: inputs of shape {tuple(a.shape)}; wanted (B, {', '.join(map(str, wanted))})"
+            )
+
     def stored(self, a: Tensor) -> Tensor:
         return self._stored(a) if a.shape[2:] == self.solved_on.shape else a
 
@@ -174,9 +184,10 @@ class Elliptic(Problem):
         """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.
 
         It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored
-        nodes. Raises InputError on a grid that is not the problem's."""
+        nodes. Raises InputError on a grid that is not the problem's, and on inputs that are not on it."""
         if grid != self.grid:
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
+        self._check(a, grid)
         systems = self.systems(a.to(u.dtype), grid)
         balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
         return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)

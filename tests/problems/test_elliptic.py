@@ -489,6 +489,17 @@ def test_the_residual_is_bound_to_its_grid(variant):
         problem.residual(a, torch.zeros(1, len(problem.out_names), *other.shape), other)
 
 
+def test_inputs_on_other_nodes_are_refused():
+    problem = Darcy(n=5, resolution=13)
+    a = problem.sample([0], 0)
+    u = problem.solve(a).u
+    with pytest.raises(InputError, match=r"darcy: inputs of shape \(1, 1, 5, 5\); wanted \(B, 1, 13, 13\)"):
+        problem.solve(problem.stored(a))
+    with pytest.raises(InputError, match=r"darcy: inputs of shape \(1, 1, 13, 13\); wanted \(B, 1, 5, 5\)"):
+        problem.residual(a, u, problem.grid)
+    assert problem.residual(problem.stored(a), u, problem.grid).isfinite().all()
+
+
 def test_a_finer_resolution_is_stored_at_its_own_nodes(variant):
     cells = variant.settings.get("nodes") == "cell"
     problem = variant.make(5, resolution=15 if cells else 13)
