@@ -28,7 +28,7 @@ SCRIPTS = {"train": "train.py", "generate": "data/generate.py"}
 
 def main(job: str, arguments: Sequence[str]) -> int:
     """Run `train` or `generate` with Hydra's command line; the exit status."""
-    arguments = [_without_group(text) for text in arguments]
+    arguments = [_in_full(text) for text in arguments]
     arguments.sort(key=lambda text: text not in ("-m", "--multirun"))  # Hydra wants this flag first
     # Lightning starts further processes by running argv[0] with the same arguments
     sys.argv = [str(shipped(SCRIPTS[job])), *arguments]
@@ -41,9 +41,11 @@ def main(job: str, arguments: Sequence[str]) -> int:
     return status
 
 
-def _without_group(argument: str) -> str:
-    """`scheduler=null` as Hydra spells it, `~scheduler`."""
+def _in_full(argument: str) -> str:
+    """`scheduler=null` as Hydra spells it, `~scheduler`, and `solver=...`, which is the problem's."""
     group, _, value = argument.partition("=")
+    if group == "solver":
+        return f"problem.solver={value}" if value in ("null", "none") else f"solver@problem.solver={value}"
     return f"~{group}" if value in ("null", "none") and is_group(group) else argument
 
 

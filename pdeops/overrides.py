@@ -196,6 +196,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
             return (
                 f"cannot read the override {text!r}: {first_line(fault)}. Write key=value, and quote lists: 'key=[1,2]'"
             )
+        if override.package and f"{override.key_or_group}@{override.package}'. No match" in str(error):
+            return f"{text}: what is chosen here has no {override.package}, as it has no problem that would be solved"
         found = _explain_override(override.key_or_group, override.value(), text, arguments)
         if found:
             return found
@@ -254,6 +256,6 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
 
 def _is_choice(text: str) -> bool:
     group, _, option = text.partition("=")
-    return shipped("conf").joinpath(group.lstrip("~"), f"{option}.yaml").is_file() or (
+    return shipped("conf").joinpath(group.lstrip("~").partition("@")[0], f"{option}.yaml").is_file() or (
         text.startswith("~") and is_group(text[1:]) and text[1:] != "problem"
     )

@@ -198,3 +198,35 @@ def test_early_stopping(run, tiny):
     _, out, _ = run("train", *tiny, *options, "test=false")
     assert "epoch 2/9" in out
     assert "epoch 3/9" not in out
+
+
+def solver_of(pattern):
+    with h5py.File(only(pattern)) as f:
+        return json.loads(f["pdeops"].attrs["provenance"])["recipe"]["problem"]["solver"]
+
+
+def test_solver_is_short_for_the_solver_of_the_problem(run, tiny):
+    assert run("generate", *tiny, "solver=cn_rk4", "problem.solver.tolerance=1e-3")[0] == 0
+    assert solver_of("data/ns2d-*.h5") | {"dt": 0} == {
+        "_target_": "pdeops.solvers.steppers.Stepper",
+        "scheme": "cn_rk4",
+        "dt": 0,
+        "tolerance": 1e-3,
+    }
+    steady = ["data=darcy", "problem.n=9", "problem.resolution=null", "data.n=4"]
+    for short in ("solver", "solver@problem.solver"):
+        assert run("generate", *steady, f"{short}=gcrodr", "problem.solver.k=7")[0] == 0
+    solver = solver_of("data/darcy-*.h5")  # one file: both say the same
+    assert (solver["_target_"], solver["k"]) == ("pdeops.solvers.sequences.GCRODR", 7)
+    ilu = "problem.solver.preconditioner={_target_:pdeops.solvers.preconditioners.ILU}"
+    assert run("generate", *steady, "solver=gmres", ilu, "data.dir=other")[0] == 0
+    assert solver_of("other/darcy-*.h5")["preconditioner"]["_target_"] == "pdeops.solvers.preconditioners.ILU"
+
+
+def test_training_on_a_steady_problem(run):
+    small = ["model=fno", "data=darcy", "problem.n=9", "problem.resolution=null", "data.n=20", "trainer=cpu"]
+    tiny = ["model.width=4", "model.modes=4", "model.depth=2", "trainer.max_epochs=1", "name=steady"]
+    for loss in (["loss=l2"], ["loss=residual", "loss.s=0"]):
+        status, out, _ = run("train", *small, *tiny, *loss)
+        assert status == 0
+        assert "test/relative_l2" in out

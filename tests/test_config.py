@@ -14,6 +14,8 @@ from pdeops.data import engine
 from pdeops.overrides import checked, shipped
 from pdeops.problems.base import Problem
 from pdeops.solvers.schemes import SCHEMES
+from pdeops.solvers.steppers import Stepper
+from pdeops.solvers.systems import LinearSolver
 
 CONF = shipped("conf")
 OPTIONS = sorted(f"{p.parent.relative_to(CONF)}={p.stem}" for p in CONF.glob("*/*.yaml"))
@@ -34,11 +36,14 @@ def compose_with(*overrides):
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_passes_its_checks(option):
     group, name = option.split("=")
-    choice = f"solver@problem.solver={name}" if group == "solver" else option
-    needs = ["data.file=x.h5"] if option == "data=file" else []
+    choice, needs = option, ["data.file=x.h5"] if option == "data=file" else []
+    if group == "solver":  # with a problem that takes it
+        target = OmegaConf.load(CONF / "solver" / f"{name}.yaml")["_target_"]
+        choice = f"solver@problem.solver={name}"
+        needs = ["data=ns2d" if get_class(target) is Stepper else "data=darcy"]
     plain = checked(compose_with(choice, *needs))
     if group == "solver":
-        assert plain["problem"]["solver"]["scheme"] == name
+        assert plain["problem"]["solver"]["_target_"] == target
     elif group not in ("experiment", "debug"):
         assert plain[group]
 
@@ -65,8 +70,28 @@ def test_every_class_has_its_configuration(group, found):
     assert set(found) == {OmegaConf.load(p)["_target_"] for p in (CONF / group).glob("*.yaml")}
 
 
+def solvers():
+    """The configurations of solvers, by name: of steppers, and of linear solvers."""
+    nodes = {p.stem: OmegaConf.to_container(OmegaConf.load(p)) for p in (CONF / "solver").glob("*.yaml")}
+    steppers = {name: node for name, node in nodes.items() if get_class(node["_target_"]) is Stepper}
+    return steppers, {name: node for name, node in nodes.items() if name not in steppers}
+
+
 def test_every_scheme_has_its_configuration():
-    assert set(SCHEMES) == {p.stem for p in (CONF / "solver").glob("*.yaml")}
+    steppers, _ = solvers()
+    assert {name: node["scheme"] for name, node in steppers.items()} == {scheme: scheme for scheme in SCHEMES}
+
+
+def test_every_linear_solver_has_its_configuration():
+    found = {n for n in classes("solvers") if inspect.isclass(get_class(n)) and issubclass(get_class(n), LinearSolver)}
+    _, linear = solvers()
+    assert {node["_target_"] for node in linear.values()} == {n for n in found if not inspect.isabstract(get_class(n))}
+    for name, node in linear.items():
+        cls = get_class(node.pop("_target_"))
+        assert cls.__name__.lower() == name
+        # all keys are shown, with the constructor's defaults
+        assert node == {key: p.default for key, p in inspect.signature(cls).parameters.items()}
+        cls(**node)
 
 
 def test_engines_and_generated_data_show_all_their_keys():

@@ -46,6 +46,7 @@ GOLDEN = [
     (["problem.solver=null"], "problem.solver=None: wanted Stepper"),
     (["problem.solver.tolerance=1e-30"], "wanted at least 1e-13"),
     (["problem.solver.dt=fast"], "problem.solver.dt='fast': wanted a number or one of 'auto'"),
+    (["solver=etdrk44"], "solver=etdrk44: there is no such solver. Did you mean 'etdrk4'"),
     (["problem.viscosity=[1,2,3]"], "problem.viscosity=[1, 2, 3]: wanted one number, or [low, high]"),
     (["problem.resolution=4"], "problem.resolution=4 is below problem.n=8"),
     (["engine=slurm"], "engine=slurm: there is no Slurm on this machine"),
@@ -100,6 +101,46 @@ def test_darcy_without_its_files(run, monkeypatch):
     assert "data.source=/path/to/folder, or set the variable PDEOPS_DATA" in err
     status, _, err = run("train", "experiment=darcy_small", "data.source=here")
     assert "there is no darcy_train_16.pt in here (data.source or PDEOPS_DATA)" in err
+
+
+DARCY = ["data=darcy", "problem.n=9", "problem.resolution=null", "data.n=4"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["solver=etdrk4"], "problem.solver=Stepper: darcy is steady, and wants a solver of linear systems"),
+        (["solver=gcrodrr"], "solver=gcrodrr: there is no such solver. Did you mean 'gcrodr'"),
+        (["solver=gcrodr", "problem.solver.kk=3"], "Did you mean 'problem.solver.k'?"),
+        (["solver=gcrodr", "problem.solver.k=50"], "problem.solver.m=40, problem.solver.k=50: wanted 0 <= k < m"),
+        (["solver=transforms"], "transforms are for Poisson's equation with constant coefficients"),
+        (["solver=null"], "problem.solver=None: wanted LinearSolver"),
+        (["problem.solver.tolerance=0", "solver=cg"], "wanted 0 < tolerance < 1"),
+        (["problem.resolution=10"], "problem.resolution=10: wanted m (9 - 1) + 1 with a whole number m"),
+        (["problem.mean=geometric"], "problem.mean='geometric': wanted one of 'harmonic', 'arithmetic'"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_golden_of_steady_problems(run, overrides, message):
+    status, _, err = run("generate", *DARCY, *overrides)
+    assert message in err
+    assert status == 2
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()[-1]) < 400
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=ns2d"], "problem.solver=GCRODR: ns2d is an evolution, and wants a time stepper: etdrk4"),
+        (["data=pendulum"], "problem.solver=GCRODR: pendulum is an evolution, and wants a time stepper: etdrk4"),
+        (["data=darcy_small"], "solver=gcrodr: what is chosen here has no problem.solver"),
+    ],
+)
+def test_a_linear_solver_where_there_is_no_system(run, overrides, message):
+    status, _, err = run("generate", *overrides, "solver=gcrodr")
+    assert message in err
+    assert (status, "Traceback" in err) == (2, False)
 
 
 def test_a_file_of_another_problem(run, tiny):

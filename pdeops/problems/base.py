@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from torch import Tensor
 
+from pdeops.errors import InputError
 from pdeops.grid import Grid
 
 Progress = Callable[[float], None]
@@ -78,6 +79,12 @@ class Problem(ABC):
     def stored(self, a: Tensor) -> Tensor:
         """Inputs on the nodes of `grid`, where a data file keeps them; here: they are there already."""
         return a
+
+    def check_solver(self, kind: type, wanted: str) -> None:
+        """Raise InputError unless `solver` is of a kind; wanted: the problem's sort, and solvers that are for it."""
+        solver = getattr(self, "solver", None)
+        if not isinstance(solver, kind):
+            raise InputError(f"problem.solver={type(solver).__name__}: {self.name} is {wanted}")
 
     def cost(self, a: Tensor) -> float:
         """An estimate of the seconds that `solve(a)` takes; here: one sample is solved and timed."""

@@ -54,25 +54,24 @@ class Elliptic(Problem):
             raise InputError(f"problem.nodes={self.nodes!r}: {self.name} is solved on one of {self.kinds}")
         if self.n < 4 or not 0 < self.length < inf:
             raise InputError(f"problem.n={self.n}, problem.length={self.length}: wanted n >= 4 and length > 0")
-        if not isinstance(self.solver, LinearSolver):
-            raise InputError(
-                f"problem.solver={type(self.solver).__name__}: {self.name} is steady, and wants a solver of linear "
-                "systems: auto, direct, multigrid, gcrodr ..."
-            )
+        self.check_solver(LinearSolver, "steady, and wants a solver of linear systems: auto, direct, multigrid ...")
         self._factor  # noqa: B018  # raises on a resolution that does not fit
+
+    @property
+    def _finest(self) -> int:
+        return self.n if self.resolution is None else self.resolution
 
     @property
     def _factor(self) -> int:
         """The stored nodes are every so many of those it is solved on."""
         ends = 1 if self.nodes == "uniform" else 0
-        factor, rest = divmod((self.resolution or self.n) - ends, self.n - ends)
+        factor, rest = divmod(self._finest - ends, self.n - ends)
         if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
-            wanted = {"uniform": f"m ({self.n} - 1) + 1", "cell": f"m {self.n} with m odd"}.get(
-                self.nodes, f"m {self.n}"
-            )
+            wanted = f"m ({self.n} - 1) + 1" if ends else f"m {self.n}"
+            kind = "an odd" if self.nodes == "cell" else "a"
             raise InputError(
-                f"problem.resolution={self.resolution}: wanted {wanted} with a whole number m, so that the "
-                f"{self.n} stored {self.nodes} nodes are among them"
+                f"problem.resolution={self.resolution}: wanted {wanted} with {kind} whole number m, so that "
+                f"the {self.n} stored {self.nodes} nodes are among them"
             )
         return factor
 
@@ -93,7 +92,7 @@ class Elliptic(Problem):
     @property
     def solved_on(self) -> Grid:
         """The nodes of inputs and of the solver."""
-        return self._lattice(self.resolution or self.n)
+        return self._lattice(self._finest)
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -134,8 +133,11 @@ class Elliptic(Problem):
         return [indices[i] for i in chain]
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
-        """Solutions in double precision; what misses the solver's tolerance is solved once more, directly."""
+        """Solutions in double precision; what misses the solver's tolerance is solved once more, directly.
+
+        Raises InputError on inputs that are not on `solved_on`."""
         grid, a = self.solved_on, a.double()
+        self._check(a, grid)
         chunk = max(1, CHUNK // prod(grid.shape))
         solver, _ = self.solver.settled(self.systems(a[:PILOT], grid))
         xs, residuals = [], []
@@ -161,6 +163,13 @@ class Elliptic(Problem):
         u = self._stored(placed(self.channels(torch.cat(xs)), grid, self.boundary(a, grid)))
         return Solution(u, residual, residual <= solver.tolerance, residual)
 
+    def _check(self, a: Tensor, grid: Grid) -> None:
+        wanted = (len(self.in_names), *grid.shape)
+        if tuple(a.shape[1:]) != wanted:
+            raise InputError(
+                f"{self.name}: inputs of shape {tuple(a.shape)}; wanted (B, {', '.join(map(str, wanted))})"
+            )
+
     def stored(self, a: Tensor) -> Tensor:
         return self._stored(a) if a.shape[2:] == self.solved_on.shape else a
 
@@ -175,9 +184,10 @@ class Elliptic(Problem):
         """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.
 
         It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored
-        nodes. Raises InputError on a grid that is not the problem's."""
+        nodes. Raises InputError on a grid that is not the problem's, and on inputs that are not on it."""
         if grid != self.grid:
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
+        self._check(a, grid)
         systems = self.systems(a.to(u.dtype), grid)
         balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
         return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)

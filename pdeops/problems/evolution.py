@@ -58,6 +58,7 @@ class Evolution(Problem):
     solver: Stepper = field(default_factory=Stepper)
 
     def __post_init__(self) -> None:
+        self.check_solver(Stepper, "an evolution, and wants a time stepper: etdrk4, ifrk4, cn_heun ...")
         if self.n < 4 or self.frames < 1:
             raise InputError(f"problem.n={self.n}, problem.frames={self.frames}: wanted n >= 4 and frames >= 1")
         if self.resolution is not None and self.resolution < self.n:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.grid import Boundary, Grid, Nodes
+from pdeops.grid import Axis, Boundary, Grid, Nodes
 from pdeops.problems.coefficients import WaveSpeed
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.inputs import Inputs
@@ -92,9 +92,16 @@ class Helmholtz(Elliptic):
                     outflow.narrow(d + 1, end, 1).add_(k.narrow(d + 1, end, 1) * area)
             reaction, b = torch.complex(reaction, -outflow), torch.complex(b, torch.zeros_like(b))
         if self.antenna > 0 and self.sides != "dirichlet":
-            x = grid[0].points() - grid[0].start - grid[0].length / 2
-            b[:, :, -1] += (x.abs() <= self.antenna + 1e-9).to(a) * areas(grid, 1)[:, 0].to(a) / spacing(grid[1])
+            b[:, :, -1] += self._driven(grid[0]).to(a) / spacing(grid[1])
         return Systems(FiniteVolumes(grid, faces, faces, reaction), b, definite=False)
+
+    def _driven(self, axis: Axis) -> Tensor:
+        """The part of each node's face, in spacings, that the antenna covers."""
+        h, middle = spacing(axis), axis.length / 2
+        x = axis.points() - axis.start
+        low = (x - h / 2).clamp_min(max(0.0, middle - self.antenna))
+        high = (x + h / 2).clamp_max(min(axis.length, middle + self.antenna))
+        return ((high - low) / h).clamp_min(0.0)
 
     def _bump(self, grid: Grid) -> Tensor:
         centre = torch.tensor(list(self.centre), dtype=torch.float64)

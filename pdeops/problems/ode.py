@@ -44,6 +44,7 @@ class Ode(Problem):
     solver: Stepper = field(default_factory=Stepper)
 
     def __post_init__(self) -> None:
+        self.check_solver(Stepper, "an evolution, and wants a time stepper: etdrk4, ifrk4, cn_heun ...")
         if self.n < FEWEST or not 0 < self.horizon < inf:
             raise InputError(
                 f"problem.n={self.n}, problem.horizon={self.horizon}: wanted n >= {FEWEST} nodes and a positive, "

@@ -75,9 +75,13 @@ class ILU(Preconditioner):
 
 @dataclass(frozen=True)
 class Cycle(Preconditioner):
-    """One multigrid cycle (`VCycle`)."""
+    """One multigrid cycle (`VCycle`). Raises InputError on operators that are not real, symmetric and on a box."""
 
     def of(self, operator: FiniteVolumes) -> Map:
+        if not operator.symmetric or operator.dtype.is_complex or any(axis.periodic for axis in operator.grid):
+            raise InputError(
+                "a multigrid cycle is for real symmetric operators on boxes. Take ILU, or no preconditioner."
+            )
         cycle, shape = VCycle(operator), operator.shape
 
         def apply(r: np.ndarray) -> np.ndarray:
@@ -93,10 +97,10 @@ class Poisson(Preconditioner):
     """A fast Poisson solver, scaled by the conductances where these vary (`ScaledPoisson`), shifted by the mean
     reaction.
 
-    smallest: bound on its divisors' modulus relative to the largest one, for shifts near an eigenvalue.
+    smallest: bound on its divisors' modulus relative to the least eigenvalue that is not zero, for shifts near another.
     """
 
-    smallest: float = 1e-4
+    smallest: float = 0.5
 
     def of(self, operator: FiniteVolumes) -> Map:
         grid, weights = operator.grid, volumes(operator.grid)
@@ -105,7 +109,8 @@ class Poisson(Preconditioner):
         reaction = torch.zeros_like(unit) if operator.reaction is None else operator.reaction[0]
         k = (operator.diagonal[0] - reaction).real / unit
         shift = complex((reaction / (weights * k)).mean())
-        largest = float(FastPoisson(grid, smallest=1.0).basis.eigenvalues.max())
-        solver = FastPoisson(grid, shift=shift if shift.imag else shift.real, smallest=self.smallest * largest)
+        eigenvalues = FastPoisson(grid, smallest=1.0).basis.eigenvalues
+        least = float(eigenvalues[eigenvalues > 1e-12 * eigenvalues.max()].min())
+        solver = FastPoisson(grid, shift=shift if shift.imag else shift.real, smallest=self.smallest * least)
         inverse, shape = ScaledPoisson(solver, k), operator.shape
         return lambda r: inverse(torch.from_numpy(r).view(shape) / weights).flatten().numpy()

@@ -36,6 +36,9 @@ class Krylov(LinearSolver):
             )
 
     def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
+        unfit = self.unfit(systems)
+        if unfit:
+            raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
         step, b = self.begin(), systems.solvable().cpu()
         operator, solves = systems.operator.cpu(), []
         for i, b_i in enumerate(b):
@@ -57,13 +60,22 @@ class Krylov(LinearSolver):
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         """The method as a function of A, b and M, for one sequence."""
 
+    def unfit(self, systems: Systems) -> str | None:
+        """Why the method is not for such systems; here: it is for all."""
+        return None
+
     def _options(self) -> dict[str, Any]:
-        return {"rtol": self.tolerance, "maxiter": self.maxiter}
+        # a little less, as another order of summation may find the residual a little larger
+        return {"rtol": 0.99 * self.tolerance, "maxiter": self.maxiter}
 
 
 @dataclass(frozen=True)
 class CG(Krylov):
     """Conjugate gradients, for symmetric positive definite systems."""
+
+    def unfit(self, systems: Systems) -> str | None:
+        fit = _symmetric(systems) and systems.definite
+        return None if fit else "conjugate gradients are for symmetric positive definite systems"
 
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         return lambda A, b, M: krylov.cg(A, b, M=M, **self._options())
@@ -71,7 +83,10 @@ class CG(Krylov):
 
 @dataclass(frozen=True)
 class MINRES(Krylov):
-    """The minimal residual method, for symmetric systems (and definite preconditioners)."""
+    """The minimal residual method, for real symmetric systems (and definite preconditioners)."""
+
+    def unfit(self, systems: Systems) -> str | None:
+        return None if _symmetric(systems) else "the minimal residual method is for real symmetric systems"
 
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         return lambda A, b, M: krylov.minres(A, b, M=M, **self._options())
@@ -142,3 +157,7 @@ class GCRODR(Krylov):
             f"recycling is {'on' if pays else 'off'}: {len(pilot) - 1} neighbouring pilot samples took {words[0]} "
             f"with it, {words[1]} without",
         )
+
+
+def _symmetric(systems: Systems) -> bool:
+    return systems.operator.symmetric and not systems.operator.dtype.is_complex

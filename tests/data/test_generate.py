@@ -5,11 +5,23 @@ import json
 import h5py
 import numpy as np
 import pytest
+import torch
 
+from pdeops.data.check import check_file
+from pdeops.data.engine import Processes
 from pdeops.data.file import DataFile
 from pdeops.data.generate import _duration, check_problem, file_name, generate
+from pdeops.data.pack import pack
 from pdeops.errors import InputError
+from pdeops.problems.coefficients import LogNormal, NeumannMatern
+from pdeops.problems.darcy import Darcy
+from pdeops.problems.elliptic import Elliptic
+from pdeops.problems.heat import Heat
+from pdeops.problems.helmholtz import Helmholtz
 from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.solvers.auto import Auto
+from pdeops.solvers.elimination import Direct
+from pdeops.solvers.sequences import GCRODR
 from pdeops.solvers.steppers import Stepper
 
 SPLIT = (0.6, 0.2, 0.2)
@@ -99,3 +111,165 @@ def test_a_file_of_another_problem_is_refused(trajectories, steady):
 )
 def test_durations_in_words(seconds, text):
     assert _duration(seconds) == text
+
+
+# steady problems
+
+STEADY = {"n": 10, "split": SPLIT, "shard": 4}
+
+
+def flow(solver, **settings):
+    law = LogNormal(of=NeumannMatern(), standardise=True)
+    return Darcy(n=13, permeability=law, solver=solver, **settings)
+
+
+@pytest.fixture(scope="module")
+def recycled(tmp_path_factory):
+    return generate(flow(GCRODR(recycle=True)), tmp_path_factory.mktemp("steady") / "x.h5", **STEADY)
+
+
+def fields(path, names=("permeability", "pressure")):
+    with h5py.File(path) as f:
+        return [torch.from_numpy(f[f"t0_fields/{name}"][:]).double().unsqueeze(1) for name in names]
+
+
+def provenance(path):
+    with h5py.File(path) as f:
+        return json.loads(f["pdeops"].attrs["provenance"])
+
+
+@pytest.mark.parametrize(
+    ("problem", "chosen"),
+    [
+        (flow(Auto()), "Multigrid"),
+        (Heat(n=9), "Multigrid"),
+        (Helmholtz(n=9, frequency=50.0, sides="absorbing"), "Direct"),
+        (flow(Auto(), resolution=37), "Multigrid"),
+    ],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_a_steady_problem(problem, chosen, tmp_path):
+    path = generate(problem, tmp_path / "x.h5", **STEADY)
+    assert check_file(path) == []
+    a = problem.sample(range(10), 0)
+    u = problem.solve(a).u
+    stored = fields(path, (*problem.in_names, *problem.out_names))
+    torch.testing.assert_close(torch.cat(stored, 1), torch.cat([problem.stored(a), u], 1), rtol=1e-6, atol=1e-6)
+    file = DataFile(path)
+    check_problem(file, problem)  # the problem as it was asked for, not as it was solved
+    assert file.spec.grid == problem.grid
+    said = provenance(path)
+    assert said["solver"]["_target_"].endswith(f".{chosen}")
+    assert said["choice"].startswith(f"solver: {chosen.lower()}")
+    assert said["recipe"]["problem"]["solver"]["_target_"].endswith(".Auto")
+
+
+def test_sorted_samples_are_stored_at_their_numbers(recycled):
+    problem = flow(GCRODR(recycle=True))
+    order = problem.order(range(10), 0)
+    assert order != list(range(10))
+    a, u = fields(recycled)
+    torch.testing.assert_close(a.float(), problem.sample(range(10), 0).float(), rtol=0, atol=0)
+    torch.testing.assert_close(u, flow(Direct()).solve(a).u, rtol=1e-5, atol=1e-7 * float(u.abs().max()))
+    balance = problem.residual(a, u, problem.grid)[:, :, 1:-1, 1:-1].flatten(1).norm(dim=1) / 11
+    assert balance.max() < 1e-3  # of single precision
+    exchanged = problem.residual(a, u.roll(1, 0), problem.grid)[:, :, 1:-1, 1:-1].flatten(1).norm(dim=1) / 11
+    assert exchanged.min() > 0.1
+    # what is recorded of a sample is its own
+    with h5py.File(recycled) as f:
+        residual = f["pdeops/residual"][:]
+    shards = [problem.solve(problem.sample(order[i : i + 4], 0)).residual for i in (0, 4, 8)]
+    np.testing.assert_array_equal(residual[order], torch.cat(shards))
+
+
+class Kill(Exception):
+    pass
+
+
+def killed_after(monkeypatch, shards):
+    """`solve` of steady problems dies after so many calls (one of them is the pilot's); gives the calls."""
+    calls, solve = [], Elliptic.solve
+
+    def dies(self, a, progress=None):
+        calls.append(type(self.solver).__name__)
+        if len(calls) > shards:
+            raise Kill
+        return solve(self, a, progress)
+
+    monkeypatch.setattr(Elliptic, "solve", dies)
+    return calls
+
+
+def test_a_killed_run_of_sorted_samples_resumes_bitwise(recycled, tmp_path, monkeypatch):
+    problem, path = flow(GCRODR(recycle=True)), tmp_path / "x.h5"
+    killed_after(monkeypatch, 2)
+    with pytest.raises(Kill):
+        generate(problem, path, **STEADY)
+    monkeypatch.undo()
+    manifest = json.loads((tmp_path / "x.parts" / "manifest.json").read_text())
+    assert manifest["plan"]["order"] == problem.order(range(10), 0)
+    assert manifest["plan"]["problem"]["solver"]["recycle"] is True
+    assert [p.name for p in (tmp_path / "x.parts").glob("0*.h5")] == ["00000000.h5"]
+    generate(problem, path, **STEADY)
+    for mine, theirs in zip(fields(path), fields(recycled), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_resumed_run_obeys_the_plan(tmp_path, monkeypatch):
+    """Whatever would be chosen now."""
+    problem, path = flow(Auto()), tmp_path / "x.h5"
+    unbroken = generate(problem, tmp_path / "y.h5", **STEADY)
+    killed_after(monkeypatch, 2)
+    with pytest.raises(Kill):
+        generate(problem, path, **STEADY)
+    monkeypatch.undo()
+    monkeypatch.setattr(Auto, "settled", lambda self, pilot: (GCRODR(recycle=True), "changed my mind"))
+    calls = killed_after(monkeypatch, 99)
+    generate(problem, path, **STEADY)
+    assert set(calls) == {"Multigrid"}
+    for mine, theirs in zip(fields(path), fields(unbroken), strict=True):
+        assert torch.equal(mine, theirs)
+    assert provenance(path)["choice"] == provenance(unbroken)["choice"]
+    assert generate(problem, tmp_path / "z.h5", **STEADY)  # a new one is free to choose
+    assert provenance(tmp_path / "z.h5")["choice"] == "changed my mind"
+    assert provenance(tmp_path / "z.h5")["solver"]["_target_"].endswith(".GCRODR")
+
+
+def test_workers_solve_sorted_samples_to_the_same_values(recycled, tmp_path):
+    path = generate(flow(GCRODR(recycle=True)), tmp_path / "x.h5", **STEADY, engine=Processes(jobs=2))
+    for mine, theirs in zip(fields(path), fields(recycled), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_virtual_file_of_sorted_samples(recycled, tmp_path):
+    path = generate(flow(GCRODR(recycle=True)), tmp_path / "x.h5", **STEADY, virtual=True)
+    with h5py.File(path) as f:
+        assert f["t0_fields/pressure"].is_virtual
+    for _ in range(2):
+        assert check_file(path) == []
+        for mine, theirs in zip(fields(path), fields(recycled), strict=True):
+            assert torch.equal(mine, theirs)
+        pack(path)
+
+
+def test_the_choice_is_told(tmp_path, capsys):
+    path = generate(flow(GCRODR()), tmp_path / "x.h5", **STEADY)
+    said = provenance(path)
+    assert said["choice"].startswith("recycling is o")
+    assert "5 neighbouring pilot samples took" in said["choice"]
+    assert said["choice"] in capsys.readouterr().out
+    assert said["solver"]["recycle"] in (True, False)
+    assert said["recipe"]["problem"]["solver"]["recycle"] == "auto"
+
+
+def test_a_steady_solution_that_misses_the_tolerance_is_not_written(tmp_path, monkeypatch):
+    solve = Elliptic.solve
+
+    def fails(self, a, progress=None):
+        solution = solve(self, a, progress)
+        return solution._replace(converged=solution.converged & False)
+
+    monkeypatch.setattr(Elliptic, "solve", fails)
+    with pytest.raises(InputError, match=r"darcy: sample 0 has a solver error of .* Raise problem\.solver\.tolerance"):
+        generate(flow(Direct()), tmp_path / "x.h5", **STEADY)
+    assert not (tmp_path / "x.h5").exists()

@@ -7,9 +7,9 @@ from scipy.sparse.linalg import spsolve
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.solvers.faces import conductances
 from pdeops.solvers import multigrid
 from pdeops.solvers.coarsening import coarsening
+from pdeops.solvers.faces import conductances
 from pdeops.solvers.multigrid import Multigrid
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.vcycle import VCycle
