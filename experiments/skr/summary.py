@@ -37,7 +37,8 @@ def complete(row: Row | None) -> bool:
 def recycling(cases: dict[tuple[str, int, float], list[Row]]) -> list[str]:
     """Cold against recycled: mean products, and median milliseconds, per preconditioner."""
     lines = [
-        "| systems | tolerance | preconditioner | GMRES(40) | cold | recycled | recycled, sorted | cold : sorted | gcrotmk |",
+        "| systems | tolerance | preconditioner | GMRES(40) | cold | recycled | recycled, sorted "
+        "| cold : sorted | gcrotmk |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for (family, n, tolerance), rows in cases.items():
@@ -62,7 +63,8 @@ def _cell(row: Row | None) -> str:
 def fastest(cases: dict[tuple[str, int, float], list[Row]]) -> list[str]:
     """The best of each class: milliseconds per system."""
     lines = [
-        "| systems | tolerance | auto | best recycled GCRO-DR | best other Krylov | best library | auto over recycled |",
+        "| systems | tolerance | auto | best recycled GCRO-DR | best other Krylov | best library "
+        "| auto over recycled |",
         "|---|---|---|---|---|---|---|",
     ]
     for (family, n, tolerance), rows in cases.items():
@@ -140,7 +142,8 @@ def draw_times(cases: dict[tuple[str, int, float], list[Row]], path: Path, toler
 
 
 def draw_origin(cases: dict[tuple[str, int, float], list[Row]], path: Path) -> None:
-    """The published matrix and the right one, without a preconditioner: from GMRES(40) to recycled and sorted GCRO-DR."""
+    """The published matrix and the right one, without a preconditioner: from GMRES(40) to recycled and sorted
+    GCRO-DR."""
     plt = pyplot()
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     names = ("gmres(40)", *GCRODR)

@@ -18,9 +18,9 @@ from pdeops.grid import Axis, Boundary, Grid, Nodes, axis_names
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.solvers import sorting
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.systems import LinearSolver, Systems
-from pdeops.solvers.volumes import inner, placed, volumes
+from pdeops.solvers.volumes import inner, placed, unknowns, volumes
 
 log = logging.getLogger(__name__)
 
@@ -122,15 +122,14 @@ class Elliptic(Problem):
         return replace(self, solver=solver), reason
 
     def order(self, indices: Sequence[int], seed: int) -> Sequence[int]:
-        """For a solver that gains by it, a chain of samples whose inputs, averaged over blocks, are alike."""
+        """For a solver that gains by it, a chain of samples that are alike in their inputs: averages over blocks, the
+        logarithms of positive ones, each channel by its deviation."""
         if not self.solver.sorts:
             return indices
-        features = []
-        for first in range(0, len(indices), BATCH):
-            a = self.sample(indices[first : first + BATCH], seed)
-            features.append(_coarse(a.log() if (a > 0).all() else a))
-        chain = sorting.greedy(torch.cat(features).flatten(1).numpy())
-        return [indices[i] for i in chain]
+        parts = [_coarse(self.sample(indices[i : i + BATCH], seed)) for i in range(0, len(indices), BATCH)]
+        channels = [c.log() if (c > 0).all() else c for c in torch.cat(parts).flatten(2).unbind(1)]
+        features = [c / c.std().clamp_min(torch.finfo(c.dtype).tiny) for c in channels]
+        return [indices[i] for i in sorting.divided(torch.cat(features, dim=1).numpy())]
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
         """Solutions in double precision; what misses the solver's tolerance is solved once more, directly.
@@ -150,7 +149,7 @@ class Elliptic(Problem):
 
             x, residual, *_, reasons = solver.solve(systems, part)
             missed = (residual > solver.tolerance).nonzero().flatten().tolist()
-            if missed:
+            if missed and type(solver) is not Direct:
                 log.warning(
                     "%s: %d of %d samples missed the tolerance (%s) and are solved directly",
                     *(self.name, len(missed), len(x), reasons[missed[0]]),
@@ -179,6 +178,13 @@ class Elliptic(Problem):
         for d in range(2, u.ndim):
             u = u[(slice(None),) * d + (slice(first, None, f),)]
         return u
+
+    def constrain(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
+        """u with the values that are given at nodes of the boundary."""
+        if unknowns(grid) == grid.shape:
+            return u
+        values = self.boundary(a, grid)
+        return placed(inner(u, grid), grid, values.to(u) if isinstance(values, Tensor) else values)
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.

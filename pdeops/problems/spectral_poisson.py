@@ -15,7 +15,7 @@ from torch import Tensor
 from pdeops.bases.differences import differentiation_matrix
 from pdeops.bases.fourier import Fourier, derivative
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Axis, Boundary, Grid
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs, PeriodicKernel
 
@@ -50,7 +50,7 @@ class SpectralPoisson(Problem):
 
     @property
     def grid(self) -> Grid:
-        bc = "periodic" if self.nodes == "periodic" else "dirichlet"
+        bc: Boundary = "periodic" if self.nodes == "periodic" else "dirichlet"
         return Grid(Axis(x, self.n, self.length, self.nodes, bc=bc) for x in "xy")
 
     @property
@@ -104,6 +104,6 @@ def _second(axis: Axis) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _eigenvectors(axis: Axis) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the second derivative of values that vanish at the ends: eigenvalues, vectors in columns, and their inverse."""
+    """Of the second derivative of values that vanish at the ends: eigenvalues, vectors in columns, their inverse."""
     values, vectors = np.linalg.eig(_second(axis)[1:-1, 1:-1])
     return values.real.copy(), vectors.real.copy(), np.linalg.inv(vectors.real)

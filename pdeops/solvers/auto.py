@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.multigrid import Multigrid, fits
 from pdeops.solvers.preconditioners import ILU
 from pdeops.solvers.sequences import GCRODR

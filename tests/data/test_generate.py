@@ -20,7 +20,7 @@ from pdeops.problems.heat import Heat
 from pdeops.problems.helmholtz import Helmholtz
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.sequences import GCRODR
 from pdeops.solvers.steppers import Stepper
 

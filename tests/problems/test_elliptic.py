@@ -24,13 +24,13 @@ from pdeops.problems.heat import Heat
 from pdeops.problems.helmholtz import Helmholtz
 from pdeops.problems.poisson import Poisson
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.multigrid import Multigrid
 from pdeops.solvers.sequences import GCRODR, GMRES
 from pdeops.solvers.steppers import Stepper
 from pdeops.solvers.systems import Solves
 from pdeops.solvers.transforms import Transforms
-from pdeops.solvers.volumes import areas, inner, placed, spacing, volumes
+from pdeops.solvers.volumes import areas, inner, placed, spacing, unknowns, volumes
 
 LEFT, RIGHT = -3.0, 5.0
 
@@ -648,3 +648,16 @@ def test_values_at_the_ends_are_given_back():
     torch.testing.assert_close(u[:, -1], a[:, 3, 0])
     assert not Darcy(n=7).solve(Darcy(n=7).sample([0], 0)).u[..., [0, -1]].any()
     assert placed(torch.ones(1, 5, 7), problem.grid, 2.0)[0, 0, 0] == 2
+
+
+def test_constraints_are_the_given_values_of_the_boundary():
+    for problem in (Heat(n=9), Darcy(n=9), Darcy(n=8, nodes="cell"), Poisson(n=9, sides="neumann")):
+        a = problem.sample([0, 1], 0)
+        u = problem.solve(a).u
+        torch.testing.assert_close(problem.constrain(a, u, problem.grid), u)
+        free = torch.randn_like(u)
+        held = problem.constrain(a, free, problem.grid)
+        given = unknowns(problem.grid) != problem.grid.shape
+        assert torch.equal(held, free) != given
+        torch.testing.assert_close(inner(held, problem.grid), inner(free, problem.grid))
+        assert problem.constrain(a.float(), free.float(), problem.grid).dtype == torch.float32

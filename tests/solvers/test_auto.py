@@ -6,7 +6,7 @@ import pytest
 
 from pdeops.solvers import auto
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.multigrid import Multigrid
 from pdeops.solvers.preconditioners import ILU
 from pdeops.solvers.sequences import GCRODR

@@ -76,7 +76,7 @@ def test_solutions_are_those_of_a_direct_solver(name):
 def test_both_implementations_are_the_same_cycle(name, reaction, monkeypatch):
     s = systems(GRIDS[name], batch=5, reaction=reaction)
     compiled = Multigrid().solve(s)
-    monkeypatch.setattr(multigrid, "_passes", lambda: None)
+    monkeypatch.setattr(multigrid, "_workspace", lambda: None)
     torch_ = Multigrid().solve(s)
     # the compiled one computes residuals in single precision now and then
     assert (compiled.iterations - torch_.iterations).abs().max() <= 1
@@ -86,7 +86,7 @@ def test_both_implementations_are_the_same_cycle(name, reaction, monkeypatch):
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_solution_does_not_depend_on_its_batch(compiled, monkeypatch):
     if not compiled:
-        monkeypatch.setattr(multigrid, "_passes", lambda: None)
+        monkeypatch.setattr(multigrid, "_workspace", lambda: None)
     s = systems(GRIDS["odd"], batch=7)
     whole = Multigrid().solve(s).x
     for some in ([2], [6, 2, 0], [5, 4, 2, 1, 0]):
@@ -170,8 +170,8 @@ def test_an_indefinite_operator_is_noticed(monkeypatch):
         s.b,
         definite=True,
     )
-    for lanes in (multigrid._passes(), None):
-        monkeypatch.setattr(multigrid, "_passes", lambda lanes=lanes: lanes)
+    for lanes in (multigrid._workspace(), None):
+        monkeypatch.setattr(multigrid, "_workspace", lambda lanes=lanes: lanes)
         solves = Multigrid().solve(bad)
         assert not (solves.residual <= 1e-8).any()
         assert "not positive definite" in solves.reasons[0]

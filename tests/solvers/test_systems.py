@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pdeops.solvers.auto import Auto
-from pdeops.solvers.elimination import Direct
+from pdeops.solvers.direct import Direct
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import volumes
 from tests.solvers.cases import dense, make

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pdeops.solvers.lanes import LANES, get, inverse, less, load, plus, put, store, times, zero
+from pdeops.solvers.compiled.lanes import LANES, get, inverse, less, load, plus, put, store, times, zero
 
 BLOCK = 24  # pivots, and rows, of a front that are dealt with at a time: so many by so many fit the first cache
 

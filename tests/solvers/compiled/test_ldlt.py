@@ -5,14 +5,14 @@ import pytest
 import scipy.sparse as sp
 
 from pdeops.solvers import ordering
-from pdeops.solvers.direct import Pattern
+from pdeops.solvers.factors import Pattern
 from pdeops.solvers.ordering import analyse, dissection
 
 pytest.importorskip("numba")
 from numba import njit
 
-from pdeops.solvers import ldlt
-from pdeops.solvers.lanes import LANES, get, inverse, less, load, plus, put, store, times
+from pdeops.solvers.compiled import ldlt
+from pdeops.solvers.compiled.lanes import LANES, get, inverse, less, load, plus, put, store, times
 
 
 def blocks(numbers):
