@@ -108,6 +108,8 @@ def shards_of(recipe: dict[str, Any]) -> list[range]:
 
 def _decide(problem: Problem, n: int, seed: int) -> Plan:
     """Choices that depend on samples, and the order of all samples."""
+    if type(problem).settled is not Problem.settled:
+        tqdm.write("choosing a solver on pilot samples (the first time, code is compiled for about 20 s)")
     settled, reason = problem.settled(range(n), seed)
     order = list(settled.order(range(n), seed))
     return Plan(to_config(settled), reason, None if order == list(range(n)) else order)

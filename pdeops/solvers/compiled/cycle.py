@@ -98,7 +98,8 @@ def restrict(s, coarse, ends, box, h, lanes):
         for j in range(1, n1 - 1):
             around(t[:w], s, BLACK, s, RED, i, j, h, lanes)
             if (1 + i + j) & 1:
-                row[:] = t[: row.size]
+                for q in range(row.size):
+                    row[q] = t[q]
             else:
                 shifted = t[lanes:]
                 for q in range(row.size):

@@ -151,7 +151,10 @@ def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
     """
     s = level(buffer, table, 0)
     size = lengths(f, lanes)
-    unit = np.where(size > 0, size, 1.0)
+    unit = np.ones(lanes)
+    for l in range(lanes):
+        if size[l] > 0:
+            unit[l] = size[l]
     squares, goal = renew(f, g, s, unit, h, lanes), rtol * rtol
     moving, sound, started = squares > goal, np.ones(lanes, np.bool_), np.zeros(lanes, np.bool_)
     steps, taken, stalled = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
