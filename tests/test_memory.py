@@ -10,10 +10,12 @@ import resource, sys
 import torch
 from pdeops.memory import keep_freed
 
+k = torch.rand(16, 129, 129, dtype=torch.float64)
+
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
-        [torch.ones(2**18, dtype=torch.float64) for _ in range(4)]  # 512 pages each
+        (k + 1) * (k + 2)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if "keep" in sys.argv:
@@ -29,5 +31,4 @@ def test_freed_memory_is_not_cleared_again():
         done = subprocess.run([sys.executable, "-c", SCRIPT, *words], capture_output=True, text=True, check=True)
         return int(done.stdout)
 
-    assert faults("keep") < 1000
-    assert faults() > 10_000
+    assert faults("keep") < faults() / 5
