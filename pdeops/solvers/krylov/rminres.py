@@ -62,7 +62,12 @@ def rminres(
 
     solve = system.solve(attempt)
     if recycle is not None:
-        recycle.keep(system, *engine.best(k, solutions[:1]), dropped)
+        # the solution is worth one of the k where right-hand sides are alike; its image is known without a product
+        known = x0 is None and len(solutions) == 1 and k > 1 and system.rest is not None
+        U, C = engine.best(k - known)
+        if known:
+            U, C = torch.cat([U, solutions[0][None]]), torch.cat([C, (system.b - system.rest)[None]])
+        recycle.keep(system, U, C, dropped)
         if dropped:
             solve = solve._replace(reason=f"{solve.reason}; {dropped} singular recycled directions were dropped")
     return solve
@@ -103,7 +108,9 @@ class Lanczos:
             values, vectors = np.linalg.eigh(self._gram(self.C, self.MC))
             kept = values > self.system.eps * 100 * values.max(initial=0.0)
             P = (vectors[:, kept] / np.sqrt(values[kept])).T
-            self.U, self.C, self.MC = (combine(P, rows) for rows in (self.U, self.C, self.MC))
+            same = self.MC is self.C
+            self.U, self.C = combine(P, self.U), combine(P, self.C)
+            self.MC = self.C if same else combine(P, self.MC)
         self.F = self._gram(self.MC, self.U)
         self.F = (self.F + self.F.conj().T) / 2
         self.E = np.zeros((len(self.U), len(self.Y)), self.kind)
@@ -134,22 +141,22 @@ class Lanczos:
 
     def steps(self, t: Tensor) -> tuple[Tensor, str | None]:
         """t after a window of steps, and why to stop, if so."""
-        system, V, Z, C, size = self.system, self.V, self.Z, self.C, self.size
-        R, T, H = np.zeros((size + 2, size)), np.zeros((size + 2, size)), np.zeros((size, len(C)), self.kind)
-        g = np.zeros((size, 3))
+        system, C, beta = self.system, self.C, self.beta
+        V, Z = self.V.unbind(), self.Z.unbind()
         c_old, s_old, c, s = self.rotations
-        p, why, w = 0, None, torch.empty_like(t)
-        while why is None and p < size:
-            q = system.product(Z[p + 1])
-            alpha = system.dot(Z[p + 1], q).real
-            torch.add(q, V[p + 1], alpha=-alpha, out=w).add_(V[p], alpha=-self.beta)
+        T, R, g, H = [], [], [], []  # columns of band matrices, ...
+        p, why = 0, None
+        while why is None and p < self.size:
+            q, w = system.product(Z[p + 1]), V[p + 2]
+            torch.add(q, V[p], alpha=-beta, out=w)  # first, for less round-off
+            alpha = system.dot(Z[p + 1], w).real
+            w.add_(V[p + 1], alpha=-alpha)
             if len(C):
-                h = system.dots(self.MC, w)
-                w.addmv_(C.T, h, alpha=-1)
-                H[p] = h.numpy(force=True)
+                H.append(system.dots(self.MC, w))
+                w.addmv_(C.T, H[-1], alpha=-1)
             z = system.precondition(w)
             square = system.norm(w) ** 2 if z is w else system.dot(w, z).real
-            self.largest = max(self.largest, abs(alpha) + self.beta)
+            self.largest = max(self.largest, abs(alpha) + beta)
             tiny = ROUND_OFF * system.eps * self.largest
             lucky = abs(square) <= tiny**2
             if not square >= 0 and not lucky:
@@ -157,43 +164,48 @@ class Lanczos:
                 break
             after = 0.0 if lucky else sqrt(square)
             # the new column of T under the two rotations before
-            upper, middle = s_old * self.beta, c * c_old * self.beta + s * alpha
-            lower = c * alpha - s * c_old * self.beta
+            upper, middle, lower = s_old * beta, c * c_old * beta + s * alpha, c * alpha - s * c_old * beta
             corner = hypot(lower, after)
             if corner <= tiny:
                 why = BREAKDOWN
                 break
-            T[p : p + 3, p], R[p : p + 3, p] = (self.beta, alpha, after), (upper, middle, corner)
+            T.append((beta, alpha, after))
+            R.append((upper, middle, corner))
             c_old, s_old, c, s = c, s, lower / corner, after / corner
-            g[p, 0] = self.phi * c
-            self.phi, self.beta = -s * self.phi, after
-            torch.div(w, after or inf, out=V[p + 2])
+            g.append(self.phi * c)
+            self.phi, beta = -s * self.phi, after
             if z is not w:
                 torch.div(z, after or inf, out=Z[p + 2])
+            w.div_(after or inf)
             p += 1
             norm = abs(self.phi)
             if self.residual is not None:
-                self.residual.mul_(s * s).add_(V[p + 1], alpha=self.phi * c)
+                self.residual.mul_(s * s).add_(w, alpha=self.phi * c)
                 norm = system.norm(self.residual)
             why = system.stop(norm)
             if lucky and why is None:
                 why = BREAKDOWN
-        self.rotations = c_old, s_old, c, s
-        if not p:
-            return t, why
-        # V_p = [d_-1 d_0 D] R, t += D g; D's last two columns are the next window's d_-1 and d_0
-        g[p - 1, 2], g[max(p - 2, 0), 1] = 1, p > 1
-        S = np.linalg.solve(R[2 : p + 2, :p], g[:p])
-        S_d = R[:2, :p] @ S
-        out = combine(S.T.copy(), V[1 : p + 1]) - combine(S_d.T.copy(), self.d)
-        e = S.T @ H[:p] - S_d.T @ self.e
-        t = t + out[0] - combine(e[0], self.U)
-        self.d, self.e = out[1:], e[1:]
-        if self.k and (why is None or np.isfinite(self.phi)):
-            self.harvest(T[: p + 2, :p], H[:p].T)
-        for rows in (V, Z) if self.Z is not V else (V,):
-            rows[:2] = rows[p : p + 2].clone()
+        self.rotations, self.beta = (c_old, s_old, c, s), beta
+        if p:
+            H_p = torch.stack(H[:p]).numpy(force=True).T if H else np.empty((0, p))
+            t = t + self.correction(band(R), np.array(g), H_p)
+            if self.k and np.isfinite(self.phi):
+                self.harvest(band(T), H_p)
+            for rows in (self.V, self.Z):
+                rows[:2] = rows[p : p + 2].clone()
         return t, why
+
+    def correction(self, R: np.ndarray, g: np.ndarray, H: np.ndarray) -> Tensor:
+        """What a window adds to t: V_p = [d_-1 d_0 D] R, and t += (D - U E_D) g. The last two columns of D are d_-1 and
+        d_0 to the next window."""
+        p = len(g)
+        wanted = np.stack([g, np.eye(p)[max(p - 2, 0)] * (p > 1), np.eye(p)[-1]], axis=1)
+        S = np.linalg.solve(R[2:], wanted)
+        S_d = R[:2] @ S
+        out = combine(S.T.copy(), self.V[1 : p + 1]) - combine(S_d.T.copy(), self.d)
+        e = S.T @ H.T - S_d.T @ self.e
+        self.d, self.e = out[1:], e[1:]
+        return out[0] - combine(e[0], self.U)
 
     def harvest(self, T: np.ndarray, H: np.ndarray) -> None:
         """The harmonic Ritz vectors of (1 - C C*) B in the span of [Y V_p], those of smallest magnitude: k / 2 in all of
@@ -204,36 +216,57 @@ class Lanczos:
         XT = X @ T
         inner = np.block([[self.YD, X[:, 1:-1]], [X[:, 1:-1].conj().T, T[1:-1]]])  # (image, vector)
         images = np.block([[np.eye(y), XT], [XT.conj().T, T.T @ T]])
-        P = pencil(inner, images, k)
+        roots = square_roots(images)
+        K = roots.conj().T @ inner @ roots
+        P = largest(K, k)
         if y + p > k > 1:
-            short = pencil(inner[:-1, :-1], images[:-1, :-1], k // 2)
-            P = np.concatenate([P[:, : k - k // 2], np.pad(short, ((0, 1), (0, 0)))], axis=1)
-            P = np.linalg.qr(P)[0]
-            P = P @ pencil(P.conj().T @ inner @ P, P.conj().T @ images @ P, k)
-        self.YD = P.conj().T @ inner @ P
+            short = slice(len(K) - 1)
+            short = largest(K[short, short], k // 2)
+            P = np.linalg.qr(np.concatenate([P[:, : k - k // 2], np.pad(short, ((0, 1), (0, 0)))], axis=1))[0]
+        self.YD = P.conj().T @ K @ P
+        P = roots @ P
         self.E = np.concatenate([self.E, H], axis=1) @ P
-        self.Y = combine(P[:y].T.copy(), self.Y) + combine(P[y:].T.copy(), V[1:-1])
-        self.D = combine(P[:y].T.copy(), self.D) + combine((T @ P[y:]).T, V)
+        Y, V_Y, D, V_D = (torch.from_numpy(x.T.copy()).to(V) for x in (P[:y], P[y:], P[:y], T @ P[y:]))
+        self.Y = (Y @ self.Y).addmm_(V_Y, V[1:-1])
+        self.D = (D @ self.D).addmm_(V_D, V)
 
-    def best(self, k: int, solutions: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def best(self, k: int) -> tuple[Tensor, Tensor]:
         """Of [U, Y - U E], with images [C D], the k harmonic Ritz vectors of B of smallest magnitude."""
         FE = self.F @ self.E
         inner = np.block([[self.F, -FE], [-FE.conj().T, self.YD + self.E.conj().T @ FE]])
-        P = pencil(inner, np.eye(len(inner)), k)
+        P = largest(inner, k)
         P_U, P_Y = P[: len(self.U)], P[len(self.U) :]
         U = combine((P_U - self.E @ P_Y).T, self.U) + combine(P_Y.T, self.Y)
         return U, combine(P_U.T, self.C) + combine(P_Y.T, self.D)
 
     def _gram(self, rows: Tensor, others: Tensor) -> np.ndarray:
-        return self.system.gram(rows, others).numpy(force=True)
+        return self.system.gram(rows, others).numpy(force=True).astype(self.kind)
 
 
-def pencil(inner: np.ndarray, images: np.ndarray, k: int) -> np.ndarray:
-    """Eigenvectors z (columns) of inner z = mu images z, both self-adjoint, of largest |mu|, at most k, with
-    z* images z = 1; directions in which `images` is singular to round-off are left out."""
+def band(columns: list[tuple[float, float, float]]) -> np.ndarray:
+    """(p + 2, p): column j has three entries from row j on."""
+    p = len(columns)
+    B, j = np.zeros((p + 2, p)), np.arange(p)
+    B[j, j], B[j + 1, j], B[j + 2, j] = np.array(columns).T
+    return B
+
+
+def square_roots(images: np.ndarray) -> np.ndarray:
+    """P with P* images P = 1, upper triangular unless `images` is singular to round-off, which P then leaves out."""
     scale = 1 / np.sqrt(np.diag(images).real.clip(np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(images * scale * scale[:, None])
+    scaled = images * scale * scale[:, None]
+    try:
+        L = np.linalg.cholesky(scaled)
+        if np.diag(L).real.min(initial=1.0) > 1e-6:
+            return scale[:, None] * np.linalg.inv(L).conj().T
+    except np.linalg.LinAlgError:
+        pass
+    values, vectors = np.linalg.eigh(scaled)
     kept = values > 1e-12 * values.max(initial=0.0)
-    roots = scale[:, None] * vectors[:, kept] / np.sqrt(values[kept])
-    mu, z = np.linalg.eigh(roots.conj().T @ inner @ roots)
-    return roots @ z[:, np.argsort(-abs(mu), kind="stable")[:k]]
+    return scale[:, None] * vectors[:, kept] / np.sqrt(values[kept])
+
+
+def largest(K: np.ndarray, k: int) -> np.ndarray:
+    """The eigenvectors (columns) of the self-adjoint K to its k eigenvalues of largest magnitude."""
+    values, vectors = np.linalg.eigh(K)
+    return vectors[:, np.argsort(-abs(values), kind="stable")[:k]]
