@@ -62,12 +62,7 @@ def rminres(
 
     solve = system.solve(attempt)
     if recycle is not None:
-        # the solution is worth one of the k where right-hand sides are alike; its image is known without a product
-        known = x0 is None and len(solutions) == 1 and k > 1 and system.rest is not None
-        U, C = engine.best(k - known)
-        if known:
-            U, C = torch.cat([U, solutions[0][None]]), torch.cat([C, (system.b - system.rest)[None]])
-        recycle.keep(system, U, C, dropped)
+        recycle.keep(system, *engine.best(k), dropped, most=k, solution=solutions)
         if dropped:
             solve = solve._replace(reason=f"{solve.reason}; {dropped} singular recycled directions were dropped")
     return solve
