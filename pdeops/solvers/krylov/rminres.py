@@ -95,13 +95,26 @@ class Lanczos:
         good = ratios > self.system.eps**0.75 * max(ratios.tolist(), default=0.0)
         self.U, C = U[good] / sizes[good, None], images[good] / sizes[good, None]
         MC = torch.stack([self.system.precondition(c).clone() for c in C]) if self.system.M is not None and len(C) else C
-        for _ in range(2):  # the second time against round-off
-            values, vectors = np.linalg.eigh(self._gram(C, MC))
-            kept = values > 100 * self.system.eps * values.max(initial=0.0)
+        self._open(C, MC)
+        return len(U) - len(self.U)
+
+    def _open(self, C: Tensor, MC: Tensor) -> bool:
+        """Puts the images C of U into W, with U and C changed so that they are orthonormal; whether they were not."""
+        changed = False
+        for _ in range(3):  # more than once against round-off
+            N = self._gram(C, MC)
+            if abs(N - np.eye(len(N))).max(initial=0.0) <= self.system.eps**0.75:
+                break
+            values, vectors = np.linalg.eigh(N)
+            kept = values > 100 * self.system.eps * values.max()
             P = (vectors[:, kept] / np.sqrt(values[kept])).T
-            self.U, C, MC = combine(P, self.U), combine(P, C), combine(P, MC)
-        self.W[: len(C)], self.MW[: len(C)] = C, MC
-        return len(U) - len(C)
+            self.U, C = combine(P, self.U), combine(P, C)
+            MC = C if self.system.M is None else combine(P, MC)
+            changed = True
+        self.W[: len(C)] = C
+        if self.system.M is not None:
+            self.MW[: len(C)] = MC
+        return changed
 
     def project(self, t: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         """t and r after the correction within U that leaves r orthogonal to C; twice, against round-off."""
@@ -170,13 +183,14 @@ class Lanczos:
             t = t + combine(y, self.W[k : k + p]) - combine(h @ y, self.U)
             if z is w or lucky:
                 r = combine(np.array(rest), self.W[k : k + p + 1])
-            if np.isfinite(phi):
-                self.harvest(h, T, None if why or lucky else np.concatenate([-h @ d, d]))
+            last = why is not None or lucky
+            if np.isfinite(phi) and self.harvest(h, T, None if last else np.concatenate([-h @ d, d])) and not last:
+                t, r = self.project(t, r)
         if lucky and why is None:
             why = CONVERGED if system.norm(r) <= system.tolerance else BREAKDOWN
         return t, r, why
 
-    def harvest(self, H: np.ndarray, T: np.ndarray, direction: np.ndarray | None) -> None:
+    def harvest(self, H: np.ndarray, T: np.ndarray, direction: np.ndarray | None) -> bool:
         """The next U: the harmonic Ritz vectors of smallest magnitude and, between cycles, the direction (coordinates
         in [U V]) of the last step, which lets the next cycle go on as if nothing had been cut off."""
         k, p = len(self.U), T.shape[1]
@@ -184,9 +198,10 @@ class Lanczos:
         G = np.block([[np.eye(k), H], [np.zeros((p + 1, k)), T]])
         P = np.eye(k + p, dtype=self.kind)
         if k + p > self.k:
-            F = np.concatenate([self._gram(MW, self.U), np.eye(k + p + 1, p, -k)], axis=1)
-            inner = G.conj().T @ F
-            P = harmonic_ritz((inner + inner.conj().T) / 2, G.conj().T @ G, self.k - (direction is not None))
+            inner = np.zeros((k + p, k + p), self.kind)  # of images with vectors
+            F = self._gram(self.MW[:k], self.U)
+            inner[:k, :k], inner[k:, k:] = (F + F.conj().T) / 2, T[:-1]
+            P = harmonic_ritz(inner, G.conj().T @ G, self.k - (direction is not None))
         if direction is not None and k + p > self.k > 1:
             P = np.concatenate([direction[:, None], P], axis=1)
         P = P / np.linalg.norm(G @ P, axis=0).clip(np.finfo(float).tiny)
@@ -197,10 +212,8 @@ class Lanczos:
             Q, R = np.linalg.qr(G @ P)
         P = np.linalg.solve(R.T, P.T)
         self.U = combine(P[:, :k], self.U) + combine(P[:, k:], V)
-        C, MC = combine(Q.T, W), combine(Q.T, MW) if MW is not self.W and self.system.M is not None else None
-        self.W[: len(C)] = C
-        if MC is not None:
-            self.MW[: len(C)] = MC
+        C = combine(Q.T, W)
+        return self._open(C, C if self.system.M is None else combine(Q.T, MW))
 
     def _gram(self, rows: Tensor, others: Tensor) -> np.ndarray:
         return self.system.gram(rows, others).numpy(force=True).astype(self.kind)
