@@ -94,7 +94,9 @@ class Lanczos:
         ratios = (sizes / lengths).nan_to_num(nan=0.0, posinf=0.0)
         good = ratios > self.system.eps**0.75 * max(ratios.tolist(), default=0.0)
         self.U, C = U[good] / sizes[good, None], images[good] / sizes[good, None]
-        MC = torch.stack([self.system.precondition(c).clone() for c in C]) if self.system.M is not None and len(C) else C
+        MC = (
+            torch.stack([self.system.precondition(c).clone() for c in C]) if self.system.M is not None and len(C) else C
+        )
         self._open(C, MC)
         return len(U) - len(self.U)
 
@@ -180,9 +182,8 @@ class Lanczos:
             T, R = band(columns, 0)[1:], band(columns, 3)[2:]
             y, d = np.linalg.solve(R, np.stack([taken, np.eye(p)[-1]], axis=1)).T
             h = torch.stack(H[:p]).numpy(force=True).T
-            t = t + combine(y, self.W[k : k + p]) - combine(h @ y, self.U)
-            if z is w or lucky:
-                r = combine(np.array(rest), self.W[k : k + p + 1])
+            step, left = combine(np.stack([np.append(y, 0), rest]), self.W[k : k + p + 1])
+            t, r = t + step - combine(h @ y, self.U), left if z is w or lucky else r
             last = why is not None or lucky
             if np.isfinite(phi) and self.harvest(h, T, None if last else np.concatenate([-h @ d, d])) and not last:
                 t, r = self.project(t, r)
