@@ -153,8 +153,8 @@ class GCRODR(Recycling):
 
 @dataclass(frozen=True)
 class RMINRES(Recycling):
-    """The minimal residual method with recycling, for symmetric systems (and definite preconditioners): as many products
-    as GCRO-DR and, as steps are short, about half of its time. Without recycling it is MINRES."""
+    """The minimal residual method with recycling, for symmetric systems (and definite preconditioners): the products of
+    GCRO-DR in about half of its time, as steps are short. Without recycling it is MINRES."""
 
     m: int = 60
 
