@@ -7,5 +7,6 @@ from pdeops.solvers.krylov.gcrodr import gcrodr
 from pdeops.solvers.krylov.gmres import gmres
 from pdeops.solvers.krylov.minres import minres
 from pdeops.solvers.krylov.recycle import RecycleSpace
+from pdeops.solvers.krylov.rminres import rminres
 
-__all__ = ["RecycleSpace", "bicgstab", "cg", "fgmres", "gcrodr", "gmres", "minres"]
+__all__ = ["RecycleSpace", "bicgstab", "cg", "fgmres", "gcrodr", "gmres", "minres", "rminres"]

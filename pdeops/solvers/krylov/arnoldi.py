@@ -54,7 +54,7 @@ class Arnoldi:
         h = self.system.dots(rows, w)
         w = torch.addmv(w, rows.T, h, alpha=-1)
         again = self.system.dots(rows, w)
-        w = torch.addmv(w, rows.T, again, alpha=-1)
+        w.addmv_(rows.T, again, alpha=-1)
         return w, (h + again).numpy(force=True), self.system.norm(w)
 
     def project(self, t: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:

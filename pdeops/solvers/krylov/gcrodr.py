@@ -51,6 +51,8 @@ def gcrodr(
     if recycle is not None and system.size > 0:
         dropped = adopt(arnoldi, *recycle.carried(system, k))
 
+    solutions: list[Tensor] = []
+
     def attempt(r: Tensor, norm: float) -> tuple[Tensor, str]:
         t, r = arnoldi.project(torch.zeros_like(r), r)
         norm = system.norm(r) if arnoldi.k else norm
@@ -59,11 +61,13 @@ def gcrodr(
             t, r, norm, why = arnoldi.cycle(t, r, norm)
             if k and (why is None or (recycle is not None and why != NOT_FINITE)):
                 harvest(arnoldi, k, last=why is not None)
+        solutions.append(t)
         return system.precondition(t), why
 
     solve = system.solve(attempt)
     if recycle is not None:
-        recycle.keep(system, arnoldi.U, combine(np.diag(arnoldi.scale), arnoldi.W[: arnoldi.k]), dropped)
+        images = combine(np.diag(arnoldi.scale), arnoldi.W[: arnoldi.k])
+        recycle.keep(system, arnoldi.U, images, dropped, most=k, solution=solutions)
         if dropped:
             solve = solve._replace(reason=f"{solve.reason}; {dropped} singular recycled directions were dropped")
     return solve

@@ -38,7 +38,7 @@ def minres(
         q, z = r, system.precondition(r)
         square = system.dot(q, z).real
         if not square > 0:
-            return x, _indefinite(square)
+            return x, indefinite(square)
         phi = beta = sqrt(square)
         beta_old = scale = 0.0
         c = c_old = 1.0
@@ -53,7 +53,7 @@ def minres(
             scale = max(scale, abs(alpha) + beta_old)
             lucky = abs(square) <= (ROUND_OFF * system.eps * scale) ** 2
             if not square >= 0 and not lucky:
-                return x, _indefinite(square)
+                return x, indefinite(square)
             after = 0.0 if lucky else sqrt(square)
             # the new column of the tridiagonal matrix, (beta_old, alpha, after), under the two rotations before
             upper, middle = s_old * beta_old, c * c_old * beta_old + s * alpha
@@ -74,7 +74,7 @@ def minres(
     return system.solve(attempt)
 
 
-def _indefinite(value: float) -> str:
+def indefinite(value: float) -> str:
     if not isfinite(value):
         return NOT_FINITE
     return f"breakdown: M is not positive definite, (v, M v) = {value:.2g} for some v. Use gmres"

@@ -69,8 +69,24 @@ class RecycleSpace:
         self.applications += system.applications - spent
         return U, images
 
-    def keep(self, system: System, U: Tensor, images: Tensor, dropped: int) -> None:
-        """What a solve leaves; nothing if its space is empty or not finite."""
+    def keep(
+        self, system: System, U: Tensor, images: Tensor, dropped: int, *, most: int, solution: list[Tensor]
+    ) -> None:
+        """What a solve leaves; nothing if its space is empty or not finite.
+
+        U, images: rows in the order of their worth, images orthogonal in the system's inner product. solution: those
+        of all attempts; a single one from x = 0 takes the place of the last of `most` rows, as its image b - r is
+        known, and as it starts a next system with a like right-hand side where this one ended.
+        """
         self.systems, self.dropped = self.systems + 1, dropped
+        if system.x0 is None and len(solution) == 1 and system.rest is not None and most > 1:
+            t, image = solution[0], system.b - system.rest
+            rows, C = U[: most - 1], images[: most - 1]
+            for _ in range(2):
+                squares = torch.stack([system.dots(c[None], c)[0] for c in C]) if len(C) else C[:, 0]
+                c = system.dots(C, image) / squares
+                t, image = t - c @ rows, image - c @ C
+            if system.norm(image) > system.eps**0.5 * system.size:
+                U, images = torch.cat([rows, t[None]]), torch.cat([C, image[None]])
         if len(U) and U.isfinite().all():
             self.U, self._images, self._owner = U, images, (system.A, system.M)

@@ -83,6 +83,7 @@ class System:
         self.tolerance = max(rtol * self.size, atol)
         self.maxiter = 10 * self.n if maxiter is None else maxiter
         self.window = min(max(self.n, 100), 2000) if window is None else window
+        self.rest: Tensor | None = None  # b - A x of the solution
         self.history: list[float] = []
         self._best: list[float] = []
 
@@ -129,7 +130,7 @@ class System:
         return torch.stack([self.dots(rows, w) for w in others], dim=1) if len(others) else rows.new_empty(len(rows), 0)
 
     def dot(self, v: Tensor, w: Tensor) -> complex:
-        return self.dots(v[None], w)[0].item()
+        return (torch.vdot(v, w) if self.inner is None else self.dots(v[None], w)[0]).item()
 
     def norm(self, w: Tensor) -> float:
         if self.inner is None:
@@ -179,6 +180,7 @@ class System:
             before, after = norm, self.norm(s)
             if isfinite(after) and after <= norm:
                 x, r, norm = y, s, after
+                self.rest = r
             if norm <= self.tolerance:
                 why = CONVERGED
             elif why in (CONVERGED, BREAKDOWN):

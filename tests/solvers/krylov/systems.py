@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from pdeops.solvers.krylov import bicgstab, cg, fgmres, gcrodr, gmres, minres
+from pdeops.solvers.krylov import bicgstab, cg, fgmres, gcrodr, gmres, minres, rminres
 
-METHODS = [cg, minres, bicgstab, gmres, fgmres, gcrodr]
+METHODS = [cg, minres, rminres, bicgstab, gmres, fgmres, gcrodr]
 SHORT = {gmres: {"m": 12}, fgmres: {"m": 12}, gcrodr: {"m": 12, "k": 5}}  # so that they restart
 
 
@@ -52,7 +52,7 @@ def vector(n=40, kind=float, seed=1):
 
 
 def matrix_for(method, n=40, kind=float):
-    return {cg: definite, minres: indefinite}.get(method, general)(n, kind)
+    return {cg: definite, minres: indefinite, rminres: indefinite}.get(method, general)(n, kind)
 
 
 def laplacian(n, shift=0.0):
