@@ -194,6 +194,11 @@ def _assemble(
             for shard in shards_of(recipe):
                 rows, places = _sorted(plan.samples(shard))
                 with h5py.File(shard_path(parts, shard[0]), "r") as part:
+                    if part["samples"][:].tolist() != list(plan.samples(shard)):
+                        raise InputError(
+                            f"{part.filename} holds other samples than the plan in {parts} says. Delete the folder to "
+                            "begin again."
+                        )
                     for x in () if virtual else spec.fields:
                         key, names = _in_shard(problem, x)
                         f[f"t0_fields/{x.name}"][rows] = part[key][:, names.index(x.name)][places]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 import torch
 
 from pdeops.config import differences, from_config
@@ -53,21 +54,48 @@ def claim(parts: Path, recipe: dict[str, Any], decide: Callable[[], Plan]) -> Pl
         with atomically(manifest) as temporary:
             temporary.write_text(json.dumps({"recipe": recipe, "plan": plan._asdict()}, indent=2))
         return plan
-    theirs = json.loads(manifest.read_text())
-    changed = differences(recipe, theirs.get("recipe", {}))
+    theirs = read_manifest(parts)
+    changed = differences(recipe, theirs["recipe"])
     if changed:
         key, mine, other = changed[0]
         raise InputError(
             f"{parts} holds the shards of another data set: {key} is {other!r} there and {mine!r} here. "
             "Finish that one with its own settings, or delete the folder."
         )
-    return Plan(**theirs["plan"])
+    plan, problem = Plan(**theirs["plan"]), recipe["problem"]
+    order = plan.order
+    solver, chosen = problem.get("solver") or {}, plan.problem.get("solver") or {}
+    if (
+        (order is not None and sorted(order) != list(range(recipe["n"])))
+        or any(not key.startswith("solver") for key, *_ in differences(problem, plan.problem))
+        or solver.get("tolerance") != chosen.get("tolerance")
+    ):
+        raise InputError(
+            f"{manifest}: its plan is not one for its recipe: something changed it. Delete the folder to begin again."
+        )
+    return plan
+
+
+def read_manifest(parts: Path) -> dict[str, Any]:
+    """Its recipe and plan. Raises InputError if it is not a manifest."""
+    path = parts / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+        Plan(**manifest["plan"])
+        manifest["recipe"]["seed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not the manifest of a generation ({first_line(error)}). Delete the folder to begin again."
+        ) from error
+    return manifest
 
 
 def belongs(parts: Path, recipe: dict[str, Any]) -> bool:
     """Whether a folder holds the shards of a recipe."""
-    manifest = parts / MANIFEST
-    return manifest.is_file() and json.loads(manifest.read_text()).get("recipe") == recipe
+    try:
+        return read_manifest(parts)["recipe"] == recipe
+    except InputError:
+        return False
 
 
 def check_device(device: str) -> None:
@@ -89,7 +117,7 @@ def solve_shard(parts: Path, device: str, shard: range, progress: Callable[[floa
         return shard
     check_device(device)
     keep_freed()
-    manifest = json.loads((parts / MANIFEST).read_text())
+    manifest = read_manifest(parts)
     plan, seed = Plan(**manifest["plan"]), manifest["recipe"]["seed"]
     built, indices = from_config(plan.problem), plan.samples(shard)
     a = built.sample(indices, seed)
@@ -105,5 +133,6 @@ def solve_shard(parts: Path, device: str, shard: range, progress: Callable[[floa
         )
     with atomically(path) as temporary, h5py.File(temporary, "w") as f:
         f["a"], f["u"] = built.stored(a).float().numpy(), solution.u.float().cpu().numpy()
+        f["samples"] = np.array(indices, dtype=np.int64)
         f["residual"], f["error"] = solution.residual.cpu().numpy(), solution.error.cpu().numpy()
     return shard

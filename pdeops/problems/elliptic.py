@@ -128,15 +128,18 @@ class Elliptic(Problem):
             return indices
         parts = [_coarse(self.sample(indices[i : i + BATCH], seed)) for i in range(0, len(indices), BATCH)]
         channels = [c.log() if (c > 0).all() else c for c in torch.cat(parts).flatten(2).unbind(1)]
-        features = [c / c.std().clamp_min(torch.finfo(c.dtype).tiny) for c in channels]
+        varying = [c for c in channels if c.std() > 1e-9 * c.abs().max()] or channels[:1]
+        features = [(c - c.mean()) / (c.std() or 1.0) for c in varying]
         return [indices[i] for i in sorting.divided(torch.cat(features, dim=1).numpy())]
 
     def solve(self, a: Tensor, progress: Progress | None = None) -> Solution:
         """Solutions in double precision; what misses the solver's tolerance is solved once more, directly.
 
         Raises InputError on inputs that are not on `solved_on`."""
-        grid, a = self.solved_on, a.double()
+        grid, a = self.solved_on, a.detach().double()
         self._check(a, grid)
+        if not len(a):
+            raise InputError(f"{self.name}: no inputs to solve; wanted at least one sample")
         chunk = max(1, CHUNK // prod(grid.shape))
         solver, _ = self.solver.settled(self.systems(a[:PILOT], grid))
         xs, residuals = [], []
@@ -148,7 +151,7 @@ class Elliptic(Problem):
                     progress((first + fraction * size) / len(a))
 
             x, residual, *_, reasons = solver.solve(systems, part)
-            missed = (residual > solver.tolerance).nonzero().flatten().tolist()
+            missed = (~(residual <= solver.tolerance)).nonzero().flatten().tolist()
             if missed and type(solver) is not Direct:
                 log.warning(
                     "%s: %d of %d samples missed the tolerance (%s) and are solved directly",

@@ -13,7 +13,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Boundary, Grid
 from pdeops.problems.coefficients import LogNormal, NeumannMatern
 from pdeops.problems.elliptic import Elliptic
-from pdeops.problems.inputs import Inputs
+from pdeops.problems.inputs import Inputs, apart
 from pdeops.solvers.faces import Mean, conductances
 from pdeops.solvers.systems import Systems
 from pdeops.solvers.volumes import FiniteVolumes, inner, volumes
@@ -51,9 +51,9 @@ class Heat(Elliptic):
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:
         grid = self.solved_on
         k = self.conductivity(grid, indices, seed)
-        q = self.source(grid, indices, seed + 2**32)  # drawn apart from k
+        q = self.source(grid, indices, apart(seed, "source"))
         low, high = np.array([self.left, self.right]).T
-        ends = [np.random.default_rng([seed, i, 2]).uniform(low, high) for i in indices]
+        ends = [np.random.default_rng([apart(seed, "temperatures"), i]).uniform(low, high) for i in indices]
         temperatures = torch.from_numpy(np.stack(ends)).view(-1, 2, 1, 1).expand(-1, 2, *grid.shape)
         return torch.cat([k, q, temperatures], dim=1)
 

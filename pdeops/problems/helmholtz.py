@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import pi
+from math import inf, pi
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -59,6 +59,8 @@ class Helmholtz(Elliptic):
             raise InputError(
                 f"problem.centre={self.centre}, problem.width={self.width}: wanted two numbers, and width > 0"
             )
+        if not 0 < self.frequency < inf:
+            raise InputError(f"problem.frequency={self.frequency}: wanted a positive, finite number")
         if self.source == 0 and (self.antenna <= 0 or self.sides == "dirichlet"):
             raise InputError("problem.source=0 without an antenna: nothing drives the waves. Set problem.source=1.")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, log, pi, sqrt
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -16,6 +17,11 @@ from torch import Tensor
 from pdeops.bases.fourier import wavenumbers
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+
+
+def apart(seed: int, name: str) -> int:
+    """The seed of a stream of its own, for what a problem draws beside its first input: that of `name`."""
+    return int(np.random.SeedSequence([seed, crc32(name.encode())]).generate_state(1, np.uint64)[0])
 
 
 class Inputs(ABC):

@@ -44,14 +44,18 @@ class Poisson(Elliptic):
         return (self.sides,) * self.dimensions
 
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:
-        f = self.source(self.solved_on, indices, seed)
+        return self._solvable(self.source(self.solved_on, indices, seed), self.solved_on)
+
+    def _solvable(self, f: Tensor, grid: Grid) -> Tensor:
+        """f (B, 1, *grid), between neumann sides without its mean over the square."""
         if self.sides == "dirichlet":
             return f
-        weights = volumes(self.solved_on)
+        weights = volumes(grid).to(f)
         return f - (f * weights).sum((-2, -1), keepdim=True) / weights.sum()
 
     def systems(self, a: Tensor, grid: Grid) -> Systems:
         one = torch.ones(1, *grid.shape, dtype=a.dtype, device=a.device)
         faces = tuple(f.expand(len(a), *f.shape[1:]) for f in conductances(one, grid))
-        b = self.unknowns(a, grid) * volumes(grid).to(a)
-        return Systems(FiniteVolumes(grid, faces, faces), b, definite=True, singular=self.sides == "neumann")
+        b = self.unknowns(self._solvable(a, grid), grid) * volumes(grid).to(a)
+        singular = self.sides == "neumann"
+        return Systems(FiniteVolumes(grid, faces, faces), b, definite=True, singular=singular, constant=True)

@@ -70,6 +70,7 @@ class SpectralPoisson(Problem):
             c = inverse @ f[..., 1:-1, 1:-1] @ inverse.T
             u = torch.nn.functional.pad(vectors @ (-c / (values[:, None] + values)) @ vectors.T, [1, 1, 1, 1])
         size = torch.linalg.vector_norm(f.flatten(1), dim=1)
+        size = torch.where(size > 0, size, 1.0)
         residual = torch.linalg.vector_norm(self.residual(f, u, self.grid).flatten(1), dim=1) / size
         if progress:
             progress(1.0)

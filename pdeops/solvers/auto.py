@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pdeops.solvers.direct import Direct
-from pdeops.solvers.multigrid import Multigrid, fits
+from pdeops.solvers.multigrid import Multigrid
 from pdeops.solvers.preconditioners import ILU
 from pdeops.solvers.sequences import GCRODR
 from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems
-from pdeops.solvers.transforms import Transforms, constants
+from pdeops.solvers.transforms import Transforms
 
 MOST_STEPS = 100  # of multigrid on a pilot sample: beyond, a direct solver is quicker
 FACTORED = {1: 10**6, 2: 600**2, 3: 30**3}  # unknowns up to which factors fit in memory and are quick, by dimensions
@@ -29,11 +29,11 @@ class Auto(LinearSolver):
 
     def settled(self, pilot: Systems) -> tuple[LinearSolver, str]:
         operator, count = pilot.operator, f"{len(pilot)} pilot samples"
-        if constants(operator) is not None:
+        if pilot.constant:
             return Transforms(self.tolerance), "solver: transforms, as coefficients are constant"
         note = ""
-        if fits(pilot) is None:
-            multigrid = Multigrid(self.tolerance)
+        multigrid = Multigrid(self.tolerance)
+        if multigrid.unfit(pilot) is None:
             solves = multigrid.solve(pilot)
             steps = int(solves.iterations.max())
             if (solves.residual <= self.tolerance).all() and steps <= MOST_STEPS:
@@ -45,5 +45,5 @@ class Auto(LinearSolver):
         solver, reason = GCRODR(self.tolerance, ILU()).settled(pilot)
         return solver, f"solver: gcrodr, for {operator.size} unknowns of {kind} systems{note}; {reason}"
 
-    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
         return self.settled(systems[:6])[0].solve(systems, progress)

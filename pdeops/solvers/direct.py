@@ -20,7 +20,7 @@ class Direct(LinearSolver):
 
     tolerance: float = 1e-8
 
-    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
         operator, b, held = systems.operator.cpu(), systems.solvable().cpu(), int(systems.singular)
         indptr, indices = operator.pattern
         rows = np.repeat(np.arange(operator.size), np.diff(indptr))
@@ -37,8 +37,7 @@ class Direct(LinearSolver):
             else:
                 solved = factors.solve(pattern, values, rhs, rtol=self.tolerance)
             x[some, held:] = torch.from_numpy(solved.x)
-            if progress:
-                progress(min(1.0, (first + AT_ONCE) / len(b)))
+            progress(min(1.0, (first + AT_ONCE) / len(b)))
         solution = x.view(b.shape).to(systems.b.device)
         residual = systems.residual(solution)
         reasons = tuple("solved directly" if r <= self.tolerance else "singular or ill-conditioned" for r in residual)

@@ -26,9 +26,9 @@ GENERAL = {"permc_spec": "COLAMD", "diag_pivot_thresh": 1.0}
 class Solved(NamedTuple):
     """The solutions of a batch.
 
-    x (B, n), NaN where the matrix is singular; residual (B,): |b - A x| / |b|, of the true matrix (|b - A x| where b
-    is zero), infinite where x is NaN; converged (B,): whether that is within the tolerance; pivoted (B,): whether
-    SuperLU, with pivoting, solved the sample.
+    x (B, n), NaN where the matrix is singular or a sample is not finite; residual (B,): |b - A x| / |b|, of the true
+    matrix (|b - A x| where b is zero), infinite where x is NaN; converged (B,): whether that is within the
+    tolerance; pivoted (B,): whether SuperLU, with pivoting, solved the sample.
     """
 
     x: Array
@@ -92,8 +92,7 @@ def solve(pattern: Pattern, values: ArrayLike, b: ArrayLike, *, rtol: float = 1e
     Symmetric matrices (A^T = A; complex ones too), definite or not, are factored as L D L^T without pivoting, several
     at once, and a solution is refined against the true matrix until its relative residual is at most `rtol`. A sample
     that does not get there, an unsymmetric one, and, without numba, every one is solved by SuperLU with pivoting.
-    Samples of a batch do not influence each other, not even in the last bit. Raises InputError on other shapes, and
-    on samples that are not finite.
+    Samples of a batch do not influence each other, not even in the last bit. Raises InputError on other shapes.
     """
     values, b = np.asarray(values), np.asarray(b)
     if values.ndim != 2 or b.shape != (len(values), pattern.n) or values.shape[1] != len(pattern.indices):
@@ -108,9 +107,9 @@ def solve(pattern: Pattern, values: ArrayLike, b: ArrayLike, *, rtol: float = 1e
         _by_lanes(pattern, values, b, rtol, x, residual)
         todo = ~(residual <= rtol)
     for i in np.flatnonzero(todo):
-        if not (np.isfinite(values[i]).all() and np.isfinite(b[i]).all()):
-            raise InputError(f"sample {i}: its matrix or its right-hand side is not finite")
-        x[i], residual[i] = _pivoted(pattern, values[i], b[i], rtol)
+        x[i], residual[i] = np.nan, np.inf
+        if np.isfinite(values[i]).all() and np.isfinite(b[i]).all():
+            x[i], residual[i] = _pivoted(pattern, values[i], b[i], rtol)
     return Solved(x, residual, residual <= rtol, todo)
 
 

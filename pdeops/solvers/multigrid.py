@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.solvers.batched import conjugate_gradients
 from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems, relative
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 MAXITER = 200
 CACHED = 40_000  # unknowns up to which four systems at once, and not two, are the quickest
+EXTREME = 1e8  # a conductance beyond which, or below whose inverse, systems are scaled
 CHUNK = 2**22  # unknowns that torch works on at once
 
 
@@ -39,28 +39,28 @@ class Multigrid(LinearSolver):
 
     tolerance: float = 1e-8
 
-    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
-        unfit = fits(systems)
-        if unfit:
-            raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
-        b = systems.solvable()
+    def unfit(self, systems: Systems) -> str | None:
+        operator = systems.operator
+        if not (operator.symmetric and systems.definite) or operator.dtype.is_complex:
+            return "multigrid is for symmetric positive definite systems"
+        if len(operator.shape) not in (2, 3) or any(axis.periodic for axis in operator.grid):
+            return f"multigrid is for boxes of two or three axes that are not periodic; got {operator.grid}"
+        return None
+
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
+        b, operator = systems.solvable(), systems.operator
+        size = operator.forward[0].flatten(1).amax(1)
+        extreme = (size < 1 / EXTREME) | (size > EXTREME)  # what single precision cannot take the products of
+        if extreme.any():
+            scale = torch.where(extreme & size.isfinite() & (size > 0), 1 / size, 1.0)
+            operator, b = operator.scaled(scale), b * scale.view(-1, *(1,) * (b.ndim - 1))
         here = b.device.type == "cpu" and _workspace() is not None
-        x, residual, steps = (_compiled if here else _anywhere)(systems.operator, b, self.tolerance, progress)
+        x, residual, steps = (_compiled if here else _anywhere)(operator, b, self.tolerance, progress)
         if systems.singular:  # a mean of b is left
             residual = systems.residual(x)
         reasons = tuple(_reason(n, float(r), self.tolerance) for n, r in zip(steps.tolist(), residual, strict=True))
         # one product more for the true residual
         return Solves(systems.centred(x), residual, steps.clamp_min(0), steps.clamp_min(0) + 1, reasons)
-
-
-def fits(systems: Systems) -> str | None:
-    """Why a multigrid cycle is not for such systems; None: it is."""
-    operator = systems.operator
-    if not (operator.symmetric and systems.definite) or operator.dtype.is_complex:
-        return "multigrid is for symmetric positive definite systems"
-    if len(operator.shape) not in (2, 3) or any(axis.periodic for axis in operator.grid):
-        return f"multigrid is for boxes of two or three axes that are not periodic; got {operator.grid}"
-    return None
 
 
 def _reason(steps: int, residual: float, tolerance: float) -> str:
@@ -84,31 +84,22 @@ def _workspace() -> type[Workspace] | None:
 Outcome = tuple[Tensor, Tensor, Tensor]  # x, the true relative residuals, the steps (-1: not definite)
 
 
-def _anywhere(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> Outcome:
+def _anywhere(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress) -> Outcome:
     """By torch, as many at once as `CHUNK` says."""
     chunk = max(1, CHUNK // operator.size)
     parts = []
     for first in range(0, len(b), chunk):
         some = slice(first, first + chunk)
         part, rhs = operator[some], b[some]
-        cycle = VCycle(part)
-        x, steps = conjugate_gradients(part.apply, rhs, cycle, rtol=0.99 * rtol, maxiter=MAXITER)
+        x, steps = conjugate_gradients(part.apply, rhs, VCycle(part), rtol=0.99 * rtol, maxiter=MAXITER)
         residual = relative(part, x, rhs)
-        missed = (residual > rtol) & (steps > 0) & (steps < MAXITER)
-        if missed.any():  # by rounding: once more, for what is left
-            left = torch.where(missed.view(-1, *(1,) * (b.ndim - 1)), rhs - part.apply(x), 0.0)
-            rest = 0.5 * rtol / float(residual.amax())
-            change, more = conjugate_gradients(part.apply, left, cycle, rtol=rest, maxiter=MAXITER)
-            x, steps = x + change, steps + more.abs()
-            residual = relative(part, x, rhs)
         parts.append((x, residual, steps.cpu()))
-        if progress:
-            progress(min(1.0, (first + chunk) / len(b)))
+        progress(min(1.0, (first + chunk) / len(b)))
     x, residual, steps = (torch.cat(list(p)) for p in zip(*parts, strict=True))
     return x, residual, steps
 
 
-def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress | None) -> Outcome:
+def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progress) -> Outcome:
     """By the compiled passes, a few at once."""
     made = _workspace()
     assert made is not None
@@ -132,9 +123,8 @@ def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progres
     with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
         for group, parts in zip(groups, (pool.map if pool else map)(run, groups), strict=True):
             x[group], residual[group], steps[group] = (torch.from_numpy(part) for part in parts)
-            if progress:
-                progress(group.stop / len(b))
-    return x, residual, steps
+            progress(group.stop / len(b))
+    return x, residual.nan_to_num(nan=torch.inf), steps
 
 
 # workspaces of the last grid: the system takes as long to clear their memory as a solution takes

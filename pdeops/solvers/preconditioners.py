@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ class SOR(Preconditioner):
         middle = sparse.diags_array(diagonal)
         # factors of a triangle are that triangle
         natural = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-        lower = splu((middle + omega * sparse.tril(matrix, -1)).tocsc(), **natural)
-        upper = splu((middle + omega * sparse.triu(matrix, 1)).tocsc(), **natural)
+        lower = _factored(splu, middle + omega * sparse.tril(matrix, -1), **natural)
+        upper = _factored(splu, middle + omega * sparse.triu(matrix, 1), **natural)
         return lambda r: omega * (2 - omega) * upper.solve(diagonal * lower.solve(r))
 
 
@@ -70,7 +71,17 @@ class ILU(Preconditioner):
     fill: float = 4.0
 
     def of(self, operator: FiniteVolumes) -> Map:
-        return spilu(operator.matrix().tocsc(), drop_tol=self.drop_tolerance, fill_factor=self.fill).solve
+        options = {"drop_tol": self.drop_tolerance, "fill_factor": self.fill}
+        return _factored(spilu, operator.matrix(), **options).solve
+
+
+def _factored(method: Callable[..., Any], matrix: Any, **options: Any) -> Any:
+    try:
+        return method(matrix.tocsc(), **options)
+    except RuntimeError as error:  # a zero pivot
+        raise InputError(
+            f"no factors for a preconditioner: {error}. Take another, or lower drop_tolerance and raise fill"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -29,24 +29,18 @@ class Krylov(LinearSolver):
     maxiter: int = 10_000
 
     def __post_init__(self) -> None:
-        if not 0 < self.tolerance < 1 or self.maxiter < 1:
-            raise InputError(
-                f"problem.solver.tolerance={self.tolerance}, problem.solver.maxiter={self.maxiter}: wanted "
-                "0 < tolerance < 1 and maxiter >= 1"
-            )
+        super().__post_init__()
+        if self.maxiter < 1:
+            raise InputError(f"problem.solver.maxiter={self.maxiter}: wanted at least 1")
 
-    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
-        unfit = self.unfit(systems)
-        if unfit:
-            raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
         step, b = self.begin(), systems.solvable().cpu()
         operator, solves = systems.operator.cpu(), []
         for i, b_i in enumerate(b):
             one = operator[[i]]
             M = self.preconditioner.of(one) if self.preconditioner else None
             solves.append(step(one.matrix(), b_i.flatten().numpy(), M))
-            if progress:
-                progress((i + 1) / len(b))
+            progress((i + 1) / len(b))
         x = torch.from_numpy(np.stack([s.x for s in solves])).view(b.shape).to(systems.b.device)
         return Solves(
             systems.centred(x),
@@ -59,10 +53,6 @@ class Krylov(LinearSolver):
     @abstractmethod
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         """The method as a function of A, b and M, for one sequence."""
-
-    def unfit(self, systems: Systems) -> str | None:
-        """Why the method is not for such systems; here: it is for all."""
-        return None
 
     def _options(self) -> dict[str, Any]:
         # a little less, as another order of summation may find the residual a little larger

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pdeops.errors import InputError
 from pdeops.solvers.volumes import FiniteVolumes, volumes
 
 
@@ -19,20 +20,21 @@ class Systems:
 
     operator: the A_i; b: (B, *unknowns); definite: whether the problem knows every A_i to be positive definite, up to
     constants if `singular`: constants are then in the null space of every A_i and A_i^T, and the mean-free solution is
-    wanted. Singular systems whose b_i has a mean have no solution; solvers take its mean-free part, and the residual
-    shows it.
+    wanted (b_i that have a mean have none; solvers take the rest of them, and the residual shows it); constant: whether
+    it knows every A_i to be a number times -Laplace_h.
     """
 
     operator: FiniteVolumes
     b: Tensor
     definite: bool
     singular: bool = False
+    constant: bool = False
 
     def __len__(self) -> int:
         return len(self.b)
 
     def __getitem__(self, samples: slice | list[int]) -> Systems:
-        return Systems(self.operator[samples], self.b[samples], self.definite, self.singular)
+        return replace(self, operator=self.operator[samples], b=self.b[samples])
 
     def solvable(self) -> Tensor:
         """b in double precision, without its mean if `singular`."""
@@ -73,9 +75,13 @@ Progress = Callable[[float], None]
 
 
 class LinearSolver(ABC):
-    """Solves a batch of systems until |b - A x| <= tolerance |b|."""
+    """Solves a batch of systems until |b - A x| <= tolerance |b|. Raises InputError unless 0 < tolerance < 1."""
 
     tolerance: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tolerance < 1:
+            raise InputError(f"problem.solver.tolerance={self.tolerance}: wanted 0 < tolerance < 1")
 
     @property
     def sorts(self) -> bool:
@@ -87,9 +93,25 @@ class LinearSolver(ABC):
         none."""
         return self, ""
 
-    @abstractmethod
     def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
         """Solutions in double precision; samples that miss the tolerance come back as they are, with their residual.
 
         Raises InputError if the method does not apply to systems of this kind.
         """
+        unfit = self.unfit(systems)
+        if unfit:
+            raise InputError(f"{unfit}. Take the solver auto, direct or gcrodr.")
+        # right-hand sides of about one: squares of others may leave the range of numbers
+        largest = systems.b.abs().flatten(1).amax(1)
+        exponent = torch.frexp(torch.where((largest > 0) & largest.isfinite(), largest, 0.5)).exponent
+        size = torch.ldexp(torch.ones_like(largest), exponent).view(-1, *(1,) * (systems.b.ndim - 1))
+        solves = self.solve_scaled(replace(systems, b=systems.b / size), progress or (lambda _: None))
+        return solves._replace(x=solves.x * size)
+
+    def unfit(self, systems: Systems) -> str | None:
+        """Why the method is not for such systems; here: it is for all."""
+        return None
+
+    @abstractmethod
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
+        """`solve`, for systems that fit, with right-hand sides of about one."""

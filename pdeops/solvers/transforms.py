@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdeops.errors import InputError
 from pdeops.solvers.faces import conductances
 from pdeops.solvers.poisson import FastPoisson
 from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems
@@ -20,15 +19,18 @@ class Transforms(LinearSolver):
 
     tolerance: float = 1e-8
 
-    def solve(self, systems: Systems, progress: Progress | None = None) -> Solves:
+    def unfit(self, systems: Systems) -> str | None:
+        if constants(systems.operator) is None:
+            return "transforms are for Poisson's equation with constant coefficients"
+        return None
+
+    def solve_scaled(self, systems: Systems, progress: Progress) -> Solves:
         c = constants(systems.operator)
-        if c is None:
-            raise InputError("transforms are for Poisson's equation with constant coefficients; take auto or multigrid")
+        assert c is not None
         weights = volumes(systems.operator.grid).to(systems.b.device)
         poisson = FastPoisson(systems.operator.grid)
         x, _ = poisson.least_squares(systems.solvable() / (weights * c.view(-1, *(1,) * weights.ndim)))
-        if progress:
-            progress(1.0)
+        progress(1.0)
         one = torch.ones(len(x), dtype=torch.int64)
         return Solves(x, systems.residual(x), 0 * one, one, ("solved by transforms",) * len(x))
 

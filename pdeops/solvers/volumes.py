@@ -129,6 +129,16 @@ class FiniteVolumes:
         reaction = None if self.reaction is None else self.reaction[samples]
         return FiniteVolumes(self.grid, forward, backward, reaction)
 
+    def scaled(self, c: Tensor) -> FiniteVolumes:
+        """c_i A_i, c (B,)."""
+
+        def times(x: Tensor) -> Tensor:
+            return x * c.view(-1, *(1,) * (x.ndim - 1))
+
+        forward = tuple(times(f) for f in self.forward)
+        backward = forward if self.symmetric else tuple(times(b) for b in self.backward)
+        return FiniteVolumes(self.grid, forward, backward, None if self.reaction is None else times(self.reaction))
+
     def cpu(self) -> FiniteVolumes:
         """The same in the memory of the CPU."""
         if self.forward[0].device.type == "cpu":

@@ -75,7 +75,9 @@ def test_what_is_there_is_not_made_again(problem, trajectories, monkeypatch):
 def test_parts_of_another_recipe_are_refused(problem, tmp_path):
     parts = tmp_path / "x.parts"
     parts.mkdir()
-    (parts / "manifest.json").write_text(json.dumps({"recipe": {"n": 3, "seed": 0}}))
+    (parts / "manifest.json").write_text(
+        json.dumps({"recipe": {"n": 3, "seed": 0}, "plan": {"problem": {}, "reason": "", "order": None}})
+    )
     with pytest.raises(InputError, match="shards of another data set: n is 3 there and 10 here"):
         generate(problem, tmp_path / "x.h5", n=10)
 
@@ -273,3 +275,35 @@ def test_a_steady_solution_that_misses_the_tolerance_is_not_written(tmp_path, mo
     with pytest.raises(InputError, match=r"darcy: sample 0 has a solver error of .* Raise problem\.solver\.tolerance"):
         generate(flow(Direct()), tmp_path / "x.h5", **STEADY)
     assert not (tmp_path / "x.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["plan"].update(order=None),
+        lambda m: m["plan"]["order"].__setitem__(0, m["plan"]["order"][1]),
+        lambda m: m["plan"]["order"].pop(),
+        lambda m: m["plan"]["problem"].update(source=7.0),
+        lambda m: m["plan"]["problem"]["solver"].update(tolerance=0.1),
+        lambda m: m.pop("plan"),
+        lambda m: m["plan"].update(more=1),
+        None,
+    ],
+    ids=["unsorted", "twice", "short", "problem", "tolerance", "no plan", "extra key", "garbage"],
+)
+def test_a_plan_that_was_changed_is_refused(change, recycled, tmp_path, monkeypatch):
+    problem, path = flow(GCRODR(recycle=True)), tmp_path / "x.h5"
+    killed_after(monkeypatch, 2)
+    with pytest.raises(Kill):
+        generate(problem, path, **STEADY)
+    monkeypatch.undo()
+    manifest = tmp_path / "x.parts" / "manifest.json"
+    if change:
+        content = json.loads(manifest.read_text())
+        change(content)
+        manifest.write_text(json.dumps(content))
+    else:
+        manifest.write_text("{")
+    with pytest.raises(InputError, match="Delete the folder to begin again"):
+        generate(problem, path, **STEADY)
+    assert not path.exists()

@@ -17,11 +17,13 @@ import pdeops.problems
 from pdeops.config import from_config, to_config
 from pdeops.errors import InputError
 from pdeops.problems import elliptic
+from pdeops.problems.coefficients import LogNormal, NeumannMatern
 from pdeops.problems.convection_diffusion import ConvectionDiffusion
 from pdeops.problems.darcy import Darcy, Darcy3D
 from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.heat import Heat
 from pdeops.problems.helmholtz import Helmholtz
+from pdeops.problems.inputs import Inputs
 from pdeops.problems.poisson import Poisson
 from pdeops.solvers.auto import Auto
 from pdeops.solvers.direct import Direct
@@ -317,9 +319,10 @@ def test_temperatures_are_drawn_from_their_ranges():
     assert (left == left[:, :1, :1]).all()
     assert 1 <= left.min() < 1.2 < 1.8 < left.max() <= 2
     assert (right == 3).all()
-    # conductivity and source are drawn apart, though both be of one law
-    same = Heat(n=8, conductivity=problem.source).sample([0], 0)
-    assert not torch.allclose(same[:, 0], same[:, 1])
+    # all are drawn apart, of whatever samples and channels, though they be of one law
+    both = Heat(n=8, conductivity=problem.source).sample(range(12), 0)
+    fields = torch.cat([both[:, 0], both[:, 1]]).flatten(1)
+    assert (torch.corrcoef(fields) - torch.eye(24)).abs().max() < 0.999
     for bad in ((2.0, 1.0), (1.0,)):
         with pytest.raises(InputError, match=r"problem\.left=.*: wanted \[low, high\]"):
             Heat(left=bad)
@@ -661,3 +664,62 @@ def test_constraints_are_the_given_values_of_the_boundary():
         assert torch.equal(held, free) != given
         torch.testing.assert_close(inner(held, problem.grid), inner(free, problem.grid))
         assert problem.constrain(a.float(), free.float(), problem.grid).dtype == torch.float32
+
+
+def test_inputs_that_never_vary_do_not_order_samples():
+    varying, fixed = Heat(n=9), Heat(n=9, left=(-50.0, -50.0), right=(50.0, 50.0))
+    for problem in (varying, fixed):
+        problem.solver = GCRODR(recycle=True)
+        assert sorted(problem.order(range(20), 0)) == list(range(20))
+
+
+def test_each_channel_has_its_say_in_the_order():
+    """Conductivities of about one beside temperatures of about a hundred."""
+    wide = Heat(n=9, left=(-1e6, 0.0), right=(0.0, 1e6), solver=GCRODR(recycle=True))
+    narrow = Heat(n=9, left=(-1.0, 0.0), right=(0.0, 1.0), solver=GCRODR(recycle=True))
+    assert wide.order(range(30), 0) == narrow.order(range(30), 0)
+    logs = {c: Darcy(n=9, permeability=LogNormal(of=NeumannMatern(amplitude=3.0), scale=c)) for c in (0.1, 3.0)}
+    for problem in logs.values():
+        problem.solver = GCRODR(recycle=True)
+    assert logs[0.1].order(range(30), 0) == logs[3.0].order(range(30), 0)  # of the logarithms
+
+
+def test_a_pilot_that_is_not_like_the_rest():
+    """Constant coefficients in the first six samples are no fact about the others."""
+
+    class Later(Inputs):
+        def __call__(self, space, indices, seed):
+            x = space.points()[..., 0]
+            return torch.stack([(1 + 0.5 * x if i >= 6 else torch.ones_like(x))[None] for i in indices])
+
+    problem = Darcy(n=9, permeability=Later())
+    a = problem.sample(range(8), 0)
+    solution = problem.solve(a)
+    assert solution.converged.all()
+    torch.testing.assert_close(solution.u[7:], problem.solve(a[7:]).u)
+
+
+def test_a_residual_that_is_not_a_number_is_solved_directly(monkeypatch):
+    problem = Darcy(n=9, solver=Multigrid())
+    solve = Multigrid.solve_scaled
+    lost = torch.full((2,), torch.nan, dtype=torch.float64)
+    monkeypatch.setattr(Multigrid, "solve_scaled", lambda *args: solve(*args)._replace(residual=lost))
+    assert problem.solve(problem.sample(range(2), 0)).converged.all()
+
+
+def test_a_source_with_a_mean_between_insulated_sides():
+    problem = Poisson(n=9, sides="neumann")
+    f = problem.sample([0], 0)
+    torch.testing.assert_close(problem.solve(f + 3).u, problem.solve(f).u)
+    assert problem.solve(f + 3).converged.all()
+
+
+def test_odd_calls_of_solve():
+    problem = Darcy(n=9)
+    a = problem.sample([0], 0)
+    assert not problem.solve(a.requires_grad_()).u.requires_grad
+    with pytest.raises(InputError, match="no inputs to solve"):
+        problem.solve(a[:0])
+    for bad in (0.0, -3.0):
+        with pytest.raises(InputError, match=r"problem\.frequency="):
+            Helmholtz(frequency=bad)

@@ -83,3 +83,10 @@ def test_bad_arguments_are_named():
     p = SpectralPoisson(n=8)
     with pytest.raises(InputError, match="the residual is formed on"):
         p.residual(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8), Grid.periodic((8, 8), 2.0))
+
+
+def test_no_source_no_solution():
+    for p in (SpectralPoisson(n=16), SpectralPoisson(n=16, **WALLED)):
+        solution = p.solve(torch.zeros(1, 1, 16, 16))
+        assert not solution.u.any()
+        assert solution.converged.all()

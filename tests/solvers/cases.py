@@ -44,7 +44,8 @@ def make(kind, n=9, batch=4, size=0.4, k0=9.0, grid=None):
         pairs = [exchange(f, torch.full_like(f, 0.7 * (-1) ** d), "exponential") for d, f in enumerate(forward)]
         forward, backward = (tuple(x) for x in zip(*pairs, strict=True))
     definite = kind in ("definite", "constant", "insulated", "torus")
-    return Systems(FiniteVolumes(grid, forward, backward, reaction), b, definite, singular=kind == "insulated")
+    operator = FiniteVolumes(grid, forward, backward, reaction)
+    return Systems(operator, b, definite, singular=kind == "insulated", constant=kind == "constant")
 
 
 def dense(systems):

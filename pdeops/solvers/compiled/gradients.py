@@ -42,19 +42,19 @@ def multiply(g, s, h, lanes):
 
 
 @compiled
-def aim(g, s, beta, h, lanes):
-    """P = Z + beta P, Z the correction on the finest level; the products of the residual with P per lane."""
+def aim(g, s, beta, moving, h, lanes):
+    """P = Z + beta P, Z the correction on the finest level, in lanes that move; the products of the residual with P."""
     n0, n1, w = g.shape[1], g.shape[2], g.shape[3] - 2 * lanes
-    factor, total = np.empty(w, g.dtype), np.zeros(w, g.dtype)
+    factor, fresh, total = np.empty(w, g.dtype), np.empty(w, g.dtype), np.zeros(w, g.dtype)
     for q in range(w):
-        factor[q] = beta[q % lanes]
+        factor[q], fresh[q] = (beta[q % lanes], 1.0) if moving[q % lanes] else (1.0, 0.0)
     for colour in range(2):
         for i in range(h, n0 - h):
             for j in range(1, n1 - 1):
                 p, z = g[P + colour, i, j, lanes : lanes + w], s[colour, i, j, lanes : lanes + w]
                 r = s[RHS + colour, i, j, lanes : lanes + w]
                 for q in range(w):
-                    p[q] = z[q] + factor[q] * p[q]
+                    p[q] = fresh[q] * z[q] + factor[q] * p[q]
                     total[q] += r[q] * p[q]
     return lane_sums(total, lanes)
 
@@ -166,7 +166,7 @@ def conjugate_gradients(f, g, buffer, table, ends, rtol, maxiter, h, lanes):
             products = against(g, s, h, lanes)
             for l in range(lanes):
                 beta[l] = -products[l] / curvature[l] if moving[l] and started[l] else 0.0
-            descent = aim(g, s, beta, h, lanes)
+            descent = aim(g, s, beta, moving, h, lanes)
             image = multiply(g, s, h, lanes)
             for l in range(lanes):
                 alpha[l] = 0.0

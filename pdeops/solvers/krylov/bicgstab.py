@@ -40,7 +40,7 @@ def bicgstab(
                 return x, BREAKDOWN
             p = torch.add(r, torch.add(p, v, alpha=-omega), alpha=rho / before * alpha / omega)
             p_hat = system.precondition(p)
-            v = system.product(p_hat)
+            v = system.product(p_hat).clone()  # it is kept over the next product, whose memory may be the same
             slope = system.dot(shadow, v)
             if abs(slope) <= system.eps * length * system.norm(v):
                 return x, BREAKDOWN

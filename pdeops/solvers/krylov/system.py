@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, sqrt
+from math import frexp, inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,12 @@ class System:
         if dtype not in DTYPES:
             raise InputError(f"b, x0, A and M together are of {dtype}; wanted single or double precision: convert them")
         self.b = b.reshape(-1).to(dtype)
-        self.x0 = start[0].reshape(-1).to(self.b) if start else None
+        # a b whose square leaves the range of numbers is solved for in a unit of its own
+        largest, bound = float(self.b.abs().max()), torch.finfo(dtype).max ** 0.25
+        extreme = isfinite(largest) and 0 < largest and not 1 / bound < largest < bound
+        self.unit = 2.0 ** frexp(largest)[1] if extreme else 1.0
+        self.b = self.b / self.unit if self.unit != 1 else self.b
+        self.x0 = start[0].reshape(-1).to(self.b) / self.unit if start else None
         self.eps = torch.finfo(dtype).eps
         self.A, self.M = A, M
         self._A, self._A_rows = self._products(A, "A")
@@ -80,7 +85,7 @@ class System:
         self.size = self.norm(self.b)
         if not isfinite(self.size) or (self.x0 is not None and not self.x0.isfinite().all()):
             raise InputError("b or x0 is not finite: look for NaN and infinity in what it was made of")
-        self.tolerance = max(rtol * self.size, atol)
+        self.tolerance = max(rtol * self.size, atol / self.unit)
         self.maxiter = 10 * self.n if maxiter is None else maxiter
         self.window = min(max(self.n, 100), 2000) if window is None else window
         self.rest: Tensor | None = None  # b - A x of the solution
@@ -192,7 +197,7 @@ class System:
 
     def _outcome(self, x: Tensor, norm: float, reason: str) -> Solve:
         return Solve(
-            x=self.shaped(x),
+            x=self.shaped(x * self.unit),
             converged=norm <= self.tolerance,
             reason=reason,
             residual=norm / (self.size or 1.0),

@@ -281,3 +281,19 @@ def test_minimal_methods_never_increase_the_residual(method):
         pytest.skip("these minimise something else, or nothing")
     history = np.array(method(matrix_for(method), vector(), rtol=1e-12, **SHORT.get(method, {})).history)
     assert (history[1:] <= history[:-1] * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("size", [2.0**-600, 2.0**560])
+def test_right_hand_sides_whose_squares_are_no_numbers(method, size):
+    A, b = matrix_for(method), vector()
+    b *= 2.0 ** -np.frexp(abs(b).max())[1]  # the unit that will be found
+    plain, scaled = method(A, b), method(A, size * b)
+    assert scaled.converged
+    assert scaled.iterations == plain.iterations
+    np.testing.assert_allclose(scaled.x, size * plain.x, rtol=1e-9, atol=0)
+
+
+def test_operators_that_return_their_own_memory(method):
+    A, b = matrix_for(method), vector()
+    memory = np.empty_like(b)
+    assert method(lambda v: np.dot(A, v, out=memory), b).iterations == method(A, b).iterations
