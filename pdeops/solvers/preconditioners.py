@@ -93,14 +93,9 @@ class Cycle(Preconditioner):
             raise InputError(
                 "a multigrid cycle is for real symmetric operators on boxes. Take ILU, or no preconditioner."
             )
-        cycle, shape = VCycle(operator), operator.shape
-
-        def apply(r: np.ndarray) -> np.ndarray:
-            size = np.linalg.norm(r) or 1.0  # single precision would lose small residuals
-            z = cycle(torch.from_numpy(r / size).view(1, *shape))
-            return size * z.double().flatten().numpy()
-
-        return apply
+        # in double precision: spaces that are recycled need a map that is linear to round-off
+        cycle, shape = VCycle(operator, torch.float64), operator.shape
+        return lambda r: cycle(torch.from_numpy(r).view(1, *shape)).flatten().numpy()
 
 
 @dataclass(frozen=True)

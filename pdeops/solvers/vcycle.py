@@ -19,16 +19,17 @@ class VCycle:
 
     Red-black Gauss-Seidel relaxation, in reversed order after the coarse correction; linear interpolation and its
     transpose. A coarse conductance is that of two fine ones in series, summed over the fine lines that the coarse one
-    stands for as the interpolation weighs them; reactions are summed likewise. All in single precision.
+    stands for as the interpolation weighs them; reactions are summed likewise.
     Source: Wesseling, An Introduction to Multigrid Methods (1992), sections 5.4 and 7.
     """
 
-    def __init__(self, operator: FiniteVolumes) -> None:
+    def __init__(self, operator: FiniteVolumes, dtype: torch.dtype = torch.float32) -> None:
+        self._dtype = dtype
         plan = coarsening(operator.grid)
-        faces = [f.float() for f in operator.forward]
-        reaction = None if operator.reaction is None else operator.reaction.float()
+        faces = [f.to(dtype) for f in operator.forward]
+        reaction = None if operator.reaction is None else operator.reaction.to(dtype)
         device = faces[0].device
-        self._weights = [[torch.from_numpy(w).to(device) for w in level] for level in plan.weights]
+        self._weights = [[torch.from_numpy(w).to(device, dtype) for w in level] for level in plan.weights]
         self._levels = []
         for shape, weights in zip(plan.shapes, [*self._weights, None], strict=True):
             self._levels.append(_Level(shape, faces, reaction))
@@ -37,7 +38,7 @@ class VCycle:
                 reaction = None if reaction is None else _coarse(reaction, weights)
 
     def __call__(self, r: Tensor) -> Tensor:
-        return self._cycle(0, r.float())
+        return self._cycle(0, r.to(self._dtype))
 
     def _cycle(self, which: int, b: Tensor) -> Tensor:
         level = self._levels[which]
