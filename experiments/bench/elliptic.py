@@ -41,7 +41,7 @@ LAWS = {"ln": LogNormal(of=FIELD, standardise=True), "pc": TwoPhase(of=FIELD, hi
 LOG_NORMAL_3D = LogNormal(of=ROUGH, standardise=True)
 
 CASES: dict[str, Elliptic] = {
-    f"{law} {n}^2": Darcy(n=n + 2, permeability=LAWS[law]) for n in (63, 127, 255) for law in LAWS
+    f"{law} {n}^2": Darcy(n=n + 2, permeability=LAWS[law]) for n in (63, 127, 239, 255) for law in LAWS
 }
 CASES |= {f"ln {n}^3": Darcy3D(n=n + 2, permeability=LOG_NORMAL_3D) for n in (32, 64)}
 CASES |= {

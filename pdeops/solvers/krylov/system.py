@@ -71,7 +71,7 @@ class System:
         self.b = b.reshape(-1).to(dtype)
         # a b whose square leaves the range of numbers is solved for in a unit of its own
         largest, bound = float(self.b.abs().max()), torch.finfo(dtype).max ** 0.25
-        extreme = isfinite(largest) and 0 < largest and not 1 / bound < largest < bound
+        extreme = isfinite(largest) and largest > 0 and not 1 / bound < largest < bound
         self.unit = 2.0 ** frexp(largest)[1] if extreme else 1.0
         self.b = self.b / self.unit if self.unit != 1 else self.b
         self.x0 = start[0].reshape(-1).to(self.b) / self.unit if start else None
