@@ -187,17 +187,20 @@ def _words(wanted: Any) -> str:
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
     """A composition error in the words of someone who mistyped: what came, the nearest names, what to do."""
+    overrides = []
     for text in arguments:
         if text.startswith("-") or "=" not in text:
             continue
         try:
-            override = OverridesParser.create().parse_overrides([text])[0]
+            overrides.append((text, OverridesParser.create().parse_overrides([text])[0]))
         except HydraException as fault:
             return (
                 f"cannot read the override {text!r}: {first_line(fault)}. Write key=value, and quote lists: 'key=[1,2]'"
             )
+    for text, override in overrides:  # first of all, as no configuration can be composed with it
         if override.package and f"{override.key_or_group}@{override.package}'. No match" in str(error):
-            return f"{text}: what is chosen here has no {override.package}, as it has no problem that would be solved"
+            return f"{text}: what is chosen here has no {override.package} to choose. Leave it out"
+    for text, override in overrides:
         found = _explain_override(override.key_or_group, override.value(), text, arguments)
         if found:
             return found

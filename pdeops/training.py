@@ -111,12 +111,14 @@ def _start(config: dict[str, Any]) -> Surrogate | None:
 
 
 def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
-    """What can be refused before data are generated: sizes, a checkpoint of another model, the optimiser."""
+    """What can be refused before data are generated: sizes, a checkpoint of another model, optimiser, loss."""
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
     if model is not None:
         _build("optimizer", config["optimizer"], model.parameters())
+    if window is not None:
+        _build("loss", config["loss"], window)
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:

@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", help="only those whose name contains one of these words")
     parser.add_argument("--count", type=int, default=24, help="systems of a sequence")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for a row, of at least four systems")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("rows.csv"))
+    parser.add_argument("--out", type=Path, default=Path("rows.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed()
@@ -226,6 +226,7 @@ def main() -> None:
         def write(row: Row) -> None:
             writer.writerow(row)
             f.flush()
+            tqdm.write(" ".join(str(row[k]) for k in (*HEADER[:2], *HEADER[3:6], "products_mean", "ms")))
 
         cases = [
             (family, n, tolerance)
@@ -238,7 +239,8 @@ def main() -> None:
             base = {"family": family, "n": n, "unknowns": s.unknowns, "tolerance": f"{tolerance:g}"}
             place = (family, str(n), f"{tolerance:g}")
             row = base | {"preconditioner": "auto", "method": "auto"}
-            if s.systems is not None and not any(d[:4] == (*place, "auto") for d in done):
+            wanted = not arguments.methods or any(word in "auto" for word in arguments.methods)
+            if wanted and s.systems is not None and not any(d[:4] == (*place, "auto") for d in done):
                 write(ours(s, row, tolerance))
             for name in arguments.preconditioners:
                 if (family == MISLABELLED and name == "multigrid") or (name == "multigrid" and not s.definite):

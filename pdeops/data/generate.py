@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,17 @@ def shards_of(recipe: dict[str, Any]) -> list[range]:
 
 def _decide(problem: Problem, n: int, seed: int) -> Plan:
     """Choices that depend on samples, and the order of all samples."""
-    if type(problem).settled is not Problem.settled:
-        tqdm.write("choosing a solver on pilot samples (the first time, code is compiled for about 20 s)")
+    if problem.chooses:
+        tqdm.write(f"choosing on pilot samples how to solve{_first_time()}")
     settled, reason = problem.settled(range(n), seed)
     order = list(settled.order(range(n), seed))
     return Plan(to_config(settled), reason, None if order == list(range(n)) else order)
+
+
+def _first_time() -> str:
+    if find_spec("numba") is None:
+        return " (pip install 'pdeops[fast]' brings compiled solvers)"
+    return " (compiled code is made the first time, in about 20 s)"
 
 
 def _solve_missing(plan: Plan, parts: Path, recipe: dict[str, Any], device: str, engine: Engine) -> None:

@@ -60,6 +60,11 @@ class Problem(ABC):
         and a sentence that says why; here: there is none, and no sentence."""
         return self, ""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether `settled` tries something out, which may take a while."""
+        return False
+
     def order(self, indices: Sequence[int], seed: int) -> Sequence[int]:
         """`indices` in the order in which samples are best solved; here: as they come."""
         return indices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -115,6 +116,10 @@ class Elliptic(Problem):
         """Unknowns x (B, *unknowns) as channels (B, C_out, *unknowns)."""
         return x.unsqueeze(1)
 
+    @property
+    def chooses(self) -> bool:
+        return self.solver.chooses
+
     def settled(self, indices: Sequence[int], seed: int) -> tuple[Self, str]:
         indices = indices[: NEIGHBOURS if self.solver.sorts else PILOT]
         pilot = self.sample(list(self.order(indices, seed))[:PILOT], seed)
@@ -164,6 +169,14 @@ class Elliptic(Problem):
         residual = torch.cat(residuals)
         u = self._stored(placed(self.channels(torch.cat(xs)), grid, self.boundary(a, grid)))
         return Solution(u, residual, residual <= solver.tolerance, residual)
+
+    def cost(self, a: Tensor) -> float:
+        """An estimate of the seconds that `solve(a)` takes: a few samples are timed, once everything is loaded."""
+        some = a[:4]
+        self.solve(some)
+        start = time.perf_counter()
+        self.solve(some)
+        return (time.perf_counter() - start) / len(some) * len(a)
 
     def _check(self, a: Tensor, grid: Grid) -> None:
         wanted = (len(self.in_names), *grid.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf, pi
 from typing import ClassVar, Literal, get_args
 
@@ -24,6 +25,11 @@ log = logging.getLogger(__name__)
 
 Sides = Literal["dirichlet", "neumann", "absorbing"]
 FEWEST = 8  # points per wavelength without a warning
+
+
+@lru_cache(maxsize=1)  # once, not for every shard
+def _warn_of(name: str, points: float) -> None:
+    log.warning("%s: %.1f points per wavelength are few; raise problem.resolution", name, points)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,7 +85,7 @@ class Helmholtz(Elliptic):
         c = self.speed(self.solved_on, indices, seed)
         points = 2 * pi * float(c.amin()) / (self.frequency * spacing(self.solved_on[0]))
         if points < FEWEST:
-            log.warning("%s: %.1f points per wavelength are few; raise problem.resolution", self.name, points)
+            _warn_of(self.name, round(points, 1))
         return c
 
     def systems(self, a: Tensor, grid: Grid) -> Systems:

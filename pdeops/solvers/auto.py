@@ -27,6 +27,10 @@ class Auto(LinearSolver):
 
     tolerance: float = 1e-8
 
+    @property
+    def chooses(self) -> bool:
+        return True
+
     def settled(self, pilot: Systems) -> tuple[LinearSolver, str]:
         operator, count = pilot.operator, f"{len(pilot)} pilot samples"
         if pilot.constant:

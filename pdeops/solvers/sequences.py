@@ -12,7 +12,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.solvers import krylov
-from pdeops.solvers.preconditioners import Map, Preconditioner
+from pdeops.solvers.preconditioners import ILU, Map, Preconditioner
 from pdeops.solvers.solve import Solve
 from pdeops.solvers.systems import LinearSolver, Progress, Solves, Systems
 
@@ -65,6 +65,8 @@ class CG(Krylov):
 
     def unfit(self, systems: Systems) -> str | None:
         fit = _symmetric(systems) and systems.definite
+        if isinstance(self.preconditioner, ILU):
+            return "incomplete LU factors are not symmetric, as conjugate gradients need a preconditioner"
         return None if fit else "conjugate gradients are for symmetric positive definite systems"
 
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
@@ -76,7 +78,7 @@ class MINRES(Krylov):
     """The minimal residual method, for real symmetric systems (and definite preconditioners)."""
 
     def unfit(self, systems: Systems) -> str | None:
-        return _only_symmetric(systems)
+        return _only_symmetric(self, systems)
 
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         return lambda A, b, M: krylov.minres(A, b, M=M, **self._options())
@@ -122,6 +124,10 @@ class Recycling(Krylov):
             raise InputError(f"problem.solver.recycle={self.recycle!r}: wanted auto, true or false")
 
     @property
+    def chooses(self) -> bool:
+        return self.recycle == "auto"
+
+    @property
     def sorts(self) -> bool:
         return self.sort and self.recycle is not False
 
@@ -139,11 +145,11 @@ class Recycling(Krylov):
             counts.append(int(solves.applications[1:].sum()) if (solves.residual <= self.tolerance).all() else None)
         cold, warm = counts
         pays = warm is not None and (cold is None or warm < cold)
-        words = ["without end" if c is None else f"{c} products with the operator" for c in (warm, cold)]
+        words = ["did not converge" if c is None else f"took {c} products with the operator" for c in (warm, cold)]
         return (
             replace(self, recycle=pays),
-            f"recycling is {'on' if pays else 'off'}: {len(pilot) - 1} neighbouring pilot samples took {words[0]} "
-            f"with it, {words[1]} without",
+            f"recycling is {'on' if pays else 'off'}: {len(pilot) - 1} neighbouring pilot samples {words[0]} with it "
+            f"and {words[1]} without it",
         )
 
 
@@ -164,7 +170,7 @@ class RMINRES(Recycling):
     m: int = 60
 
     def unfit(self, systems: Systems) -> str | None:
-        return _only_symmetric(systems)
+        return _only_symmetric(self, systems)
 
     def begin(self) -> Callable[[Any, np.ndarray, Map | None], Solve]:
         options = self._options()
@@ -175,5 +181,7 @@ def _symmetric(systems: Systems) -> bool:
     return systems.operator.symmetric and not systems.operator.dtype.is_complex
 
 
-def _only_symmetric(systems: Systems) -> str | None:
+def _only_symmetric(solver: Krylov, systems: Systems) -> str | None:
+    if isinstance(solver.preconditioner, ILU):
+        return "incomplete LU factors are not symmetric, as the minimal residual method needs a preconditioner"
     return None if _symmetric(systems) else "the minimal residual method is for real symmetric systems"

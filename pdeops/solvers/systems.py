@@ -84,6 +84,11 @@ class LinearSolver(ABC):
             raise InputError(f"problem.solver.tolerance={self.tolerance}: wanted 0 < tolerance < 1")
 
     @property
+    def chooses(self) -> bool:
+        """Whether `settled` tries something out."""
+        return False
+
+    @property
     def sorts(self) -> bool:
         """Whether it gains from an order of the samples in which neighbours are alike."""
         return False

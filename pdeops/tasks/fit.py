@@ -101,6 +101,10 @@ class Fit(L.LightningModule):
         if dataloader_idx == 0:
             u = window.unstack(self.surrogate(batch.a, batch.out))
             found = self.panel(u, window.unstack(batch.u))  # type: ignore[arg-type]
+            problem = self.surrogate.problem
+            if problem is not None and not window.evolves:
+                for name, field in (("residual", u), ("residual_truth", window.unstack(batch.u))):  # type: ignore[arg-type]
+                    found[name] = residual_norm(problem, batch.a, field, window.bound)
         else:
             truth = batch.u
             assert truth is not None

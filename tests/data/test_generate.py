@@ -204,7 +204,7 @@ def killed_after(monkeypatch, shards):
 
 def test_a_killed_run_of_sorted_samples_resumes_bitwise(recycled, tmp_path, monkeypatch):
     problem, path = flow(GCRODR(recycle=True)), tmp_path / "x.h5"
-    killed_after(monkeypatch, 2)
+    killed_after(monkeypatch, 3)
     with pytest.raises(Kill):
         generate(problem, path, **STEADY)
     monkeypatch.undo()
@@ -221,7 +221,7 @@ def test_a_resumed_run_obeys_the_plan(tmp_path, monkeypatch):
     """Whatever would be chosen now."""
     problem, path = flow(Auto()), tmp_path / "x.h5"
     unbroken = generate(problem, tmp_path / "y.h5", **STEADY)
-    killed_after(monkeypatch, 2)
+    killed_after(monkeypatch, 3)
     with pytest.raises(Kill):
         generate(problem, path, **STEADY)
     monkeypatch.undo()
@@ -293,7 +293,7 @@ def test_a_steady_solution_that_misses_the_tolerance_is_not_written(tmp_path, mo
 )
 def test_a_plan_that_was_changed_is_refused(change, recycled, tmp_path, monkeypatch):
     problem, path = flow(GCRODR(recycle=True)), tmp_path / "x.h5"
-    killed_after(monkeypatch, 2)
+    killed_after(monkeypatch, 3)
     with pytest.raises(Kill):
         generate(problem, path, **STEADY)
     monkeypatch.undo()

@@ -1,4 +1,7 @@
-"""Krylov methods for linear systems: one signature, one result, every product counted."""
+"""Krylov methods for linear systems: one signature, one result (`Solve`), every product counted.
+
+`System` says what their arguments are. An x that leaves a larger residual than the start is not returned.
+"""
 
 from pdeops.solvers.krylov.bicgstab import bicgstab
 from pdeops.solvers.krylov.cg import cg
@@ -8,5 +11,6 @@ from pdeops.solvers.krylov.gmres import gmres
 from pdeops.solvers.krylov.minres import minres
 from pdeops.solvers.krylov.recycle import RecycleSpace
 from pdeops.solvers.krylov.rminres import rminres
+from pdeops.solvers.krylov.system import System
 
-__all__ = ["RecycleSpace", "bicgstab", "cg", "fgmres", "gcrodr", "gmres", "minres", "rminres"]
+__all__ = ["RecycleSpace", "System", "bicgstab", "cg", "fgmres", "gcrodr", "gmres", "minres", "rminres"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.solvers.krylov.arnoldi import Arnoldi, combine, solve_upper
 from pdeops.solvers.krylov.gmres import PATIENCE
-from pdeops.solvers.krylov.recycle import RecycleSpace
+from pdeops.solvers.krylov.recycle import RecycleSpace, check_recycle
 from pdeops.solvers.krylov.system import CONVERGED, NOT_FINITE, Callback, Inner, System
 from pdeops.solvers.solve import Solve
 
@@ -43,6 +43,7 @@ def gcrodr(
     """
     if not 0 <= k < m:
         raise InputError(f"m={m}, k={k}: wanted 0 <= k < m, as each cycle adds m - k vectors to k recycled ones")
+    check_recycle(recycle)
     system = System(
         A, b, x0=x0, rtol=rtol, atol=atol, maxiter=maxiter, M=M, inner=inner, callback=callback, window=PATIENCE * m
     )

@@ -92,3 +92,9 @@ class RecycleSpace:
                 U, images = torch.cat([rows, t[None]]), torch.cat([C, image[None]])
         if len(U) and U.isfinite().all():
             self.U, self._images, self._owner = U, images, (system.A, system.M)
+
+
+def check_recycle(recycle: Any) -> None:
+    """Raises InputError on anything but a RecycleSpace or None."""
+    if not isinstance(recycle, RecycleSpace | None):
+        raise InputError(f"recycle={recycle!r}: wanted a RecycleSpace(), one for all solves of a sequence, or None")

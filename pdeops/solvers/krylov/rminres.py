@@ -13,7 +13,7 @@ from pdeops.errors import InputError
 from pdeops.solvers.krylov.arnoldi import combine
 from pdeops.solvers.krylov.gmres import PATIENCE
 from pdeops.solvers.krylov.minres import indefinite, minres
-from pdeops.solvers.krylov.recycle import RecycleSpace
+from pdeops.solvers.krylov.recycle import RecycleSpace, check_recycle
 from pdeops.solvers.krylov.system import BREAKDOWN, CONVERGED, ROUND_OFF, Callback, Inner, System
 from pdeops.solvers.solve import Solve
 
@@ -46,6 +46,7 @@ def rminres(
         raise InputError(f"m={m}, k={k}: wanted 0 < k < m - 1, as each cycle adds m - k vectors to k recycled ones")
     if recycle is None:
         return minres(A, b, x0=x0, rtol=rtol, atol=atol, maxiter=maxiter, M=M, inner=inner, callback=callback)
+    check_recycle(recycle)
     system = System(
         A, b, x0=x0, rtol=rtol, atol=atol, maxiter=maxiter, M=M, inner=inner, callback=callback, window=PATIENCE * m
     )

@@ -30,7 +30,9 @@ DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 class System:
     """A x = b with vectors as flat tensors (n,), whatever b is: NumPy or torch, of any shape, real or complex.
 
-    A and M are scipy LinearOperators, sparse or dense matrices (n, n), or callables on arrays of b's kind and shape.
+    A and M, an approximate inverse of A, are scipy LinearOperators, sparse or dense matrices (n, n), or callables on
+    arrays of b's kind and shape (of SuperLU's factors: their `solve`). The goal is |b - A x| <= max(rtol |b|, atol);
+    x0: where to start, else zero; maxiter: steps, None for ten per unknown; callback(step, relative residual).
     Every product is counted in `applications` (A) and `preconditionings` (M). inner(u, v), conjugate-linear in u, of
     arrays of b's kind and shape replaces the Euclidean inner product; norms are taken in it as well.
     window: steps after which too small a gain is stagnation.
@@ -212,7 +214,7 @@ class System:
         shape = getattr(A, "shape", None)
         if shape is not None and tuple(shape) != (self.n, self.n):
             raise InputError(f"{name} has shape {tuple(shape)}; wanted {(self.n, self.n)}, as b has {self.n} entries")
-        if shape is None and not callable(A):
+        if not callable(A) and (shape is None or not hasattr(A, "__matmul__")):
             raise InputError(f"{name} is of type {type(A).__name__}; wanted a matrix, a LinearOperator or a function")
         if shape is not None and isinstance(A, Tensor) == self.is_numpy:
             kinds = ("an array", "a tensor") if self.is_numpy else ("a tensor", "an array of NumPy or scipy")
