@@ -21,6 +21,11 @@ def superlu(pattern: sparse.csr_array, definite: bool) -> Solver:
     return lambda A, b: splu(A.tocsc(), **(best if symmetric else {})).solve(b)
 
 
+def superlu_by_default(pattern: sparse.csr_array, definite: bool) -> Solver:
+    """SciPy's as `spsolve` calls it: columns ordered for unsymmetric matrices."""
+    return lambda A, b: splu(A.tocsc()).solve(b)
+
+
 def pardiso(pattern: sparse.csr_array, definite: bool) -> Solver:
     """MKL's through pypardiso, with its analysis reused."""
     from pypardiso import PyPardisoSolver
@@ -96,7 +101,14 @@ def jacobi_cg(pattern: sparse.csr_array, definite: bool, rtol: float = 1e-8) -> 
     return solve
 
 
-PEERS = {"SuperLU": superlu, "Pardiso": pardiso, "CHOLMOD": cholmod, "pyamg": pyamg, "SciPy CG + Jacobi": jacobi_cg}
+PEERS = {
+    "SuperLU": superlu,
+    "SuperLU as spsolve has it": superlu_by_default,
+    "Pardiso": pardiso,
+    "CHOLMOD": cholmod,
+    "pyamg": pyamg,
+    "SciPy CG + Jacobi": jacobi_cg,
+}
 
 
 def installed(pattern: sparse.csr_array, definite: bool) -> dict[str, Solver]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pdeops.solvers.compiled.workspace import Workspace
 
 MAXITER = 200
-CACHED = 40_000  # unknowns up to which four systems at once, and not two, are the quickest
+WIDTHS = {8: 20_000, 4: 100_000, 2: inf}  # systems at once, and the unknowns up to which so many are the quickest
 EXTREME = 1e8  # a conductance beyond which, or below whose inverse, systems are scaled
 CHUNK = 2**22  # unknowns that torch works on at once
 
@@ -103,7 +104,7 @@ def _compiled(operator: FiniteVolumes, b: Tensor, rtol: float, progress: Progres
     """By the compiled passes, a few at once."""
     made = _workspace()
     assert made is not None
-    width = 4 if operator.size <= CACHED else 2
+    width = next(count for count, most in WIDTHS.items() if operator.size <= most)
     groups = [slice(first, min(first + width, len(b))) for first in range(0, len(b), width)]
 
     def run(group: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
