@@ -97,9 +97,9 @@ def draw_recycling(cases: dict[tuple[str, int, float], list[Row]], path: Path, t
             cold, warm = find(rows, name, GCRODR[0]), find(rows, name, GCRODR[2])
             if cold and warm:
                 ratio = float(cold["products_mean"]) / float(warm["products_mean"])
-                ax.bar(
-                    j + (i - (len(names) - 1) / 2) * width, ratio, width, color=f"C{i}", label=name if j == 0 else None
-                )
+                ax.bar(j + (i - (len(names) - 1) / 2) * width, ratio, width, color=f"C{i}")
+    for i, name in enumerate(names):
+        ax.bar(0, 0, color=f"C{i}", label=name)
     ax.axhline(1, color="k", lw=0.8)
     ax.set_xticks(range(len(chosen)), [f.replace(" ", "\n", 1) for f in chosen])
     ax.set_ylabel("products without recycling / with it")
@@ -132,6 +132,7 @@ def draw_times(cases: dict[tuple[str, int, float], list[Row]], path: Path, toler
         ax.set_title(family, fontsize=10)
         ax.set_xlabel("unknowns")
         ax.set_ylabel("ms per system")
+        ax.xaxis.set_minor_formatter("")
         ax.grid(alpha=0.3)
     for ax in list(axes.flat)[len(families) :]:
         ax.axis("off")
