@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import inf, prod
 from typing import ClassVar, Self
 
@@ -30,6 +31,14 @@ NEIGHBOURS = 64  # ... neighbours among so many, if it sorts them
 BATCH = 64  # samples drawn at once to be sorted
 BLOCKS = 12  # per axis, of an input's averages by which samples are compared
 CHUNK = 2**22  # unknowns whose systems are held at once
+
+
+@lru_cache(maxsize=1)  # once, not for every batch
+def _warn_of_coarsening(name: str, n: int, resolution: int) -> None:
+    log.warning(
+        "%s: the residual on %d nodes of solutions on %d does not vanish; it does with problem.resolution=null",
+        *(name, n, resolution),
+    )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -210,6 +219,8 @@ class Elliptic(Problem):
         if grid != self.grid:
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
         self._check(a, grid)
+        if self._factor > 1:
+            _warn_of_coarsening(self.name, self.n, self._finest)
         systems = self.systems(a.to(u.dtype), grid)
         balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
         return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)

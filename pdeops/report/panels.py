@@ -94,7 +94,10 @@ def draw_budget(ax: Any, budget: Budget, name: str, times: Tensor) -> None:
 def accuracy(file: DataFile) -> dict[str, np.ndarray]:
     """What the file records of each sample: the residual of its solution, and the solver's own error estimate."""
     recorded = {"residual": "pdeops/residual", "solver error": "pdeops/error"}
-    return {name: file.handle[path][:] for name, path in recorded.items() if path in file.handle}
+    found = {name: file.handle[path][:] for name, path in recorded.items() if path in file.handle}
+    if len(found) == 2 and np.array_equal(found["residual"], found["solver error"]):  # of a steady problem
+        del found["solver error"]
+    return found
 
 
 def draw_accuracy(ax: Any, values: dict[str, np.ndarray], shown: tuple[int, ...]) -> None:

@@ -723,3 +723,15 @@ def test_odd_calls_of_solve():
     for bad in (0.0, -3.0):
         with pytest.raises(InputError, match=r"problem\.frequency="):
             Helmholtz(frequency=bad)
+
+
+def test_residuals_of_coarsened_solutions_are_warned_of_once(caplog):
+    elliptic._warn_of_coarsening.cache_clear()
+    problem = Darcy(n=9, resolution=17)
+    a = problem.sample([0], 0)
+    u, coarse = problem.solve(a).u, problem.stored(a)
+    for _ in range(2):
+        problem.residual(coarse, u, problem.grid)
+    assert [r.getMessage().split(";")[0] for r in caplog.records] == [
+        "darcy: the residual on 9 nodes of solutions on 17 does not vanish"
+    ]
