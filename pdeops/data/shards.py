@@ -54,16 +54,15 @@ def claim(parts: Path, recipe: dict[str, Any], decide: Callable[[], Plan]) -> Pl
         with atomically(manifest) as temporary:
             temporary.write_text(json.dumps({"recipe": recipe, "plan": plan._asdict()}, indent=2))
         return plan
-    theirs = read_manifest(parts)
-    changed = differences(recipe, theirs["recipe"])
+    theirs, plan = read_manifest(parts)
+    changed = differences(recipe, theirs)
     if changed:
         key, mine, other = changed[0]
         raise InputError(
             f"{parts} holds the shards of another data set: {key} is {other!r} there and {mine!r} here. "
             "Finish that one with its own settings, or delete the folder."
         )
-    plan, problem = Plan(**theirs["plan"]), recipe["problem"]
-    order = plan.order
+    problem, order = recipe["problem"], plan.order
     solver, chosen = problem.get("solver") or {}, plan.problem.get("solver") or {}
     if (
         (order is not None and sorted(order) != list(range(recipe["n"])))
@@ -76,24 +75,24 @@ def claim(parts: Path, recipe: dict[str, Any], decide: Callable[[], Plan]) -> Pl
     return plan
 
 
-def read_manifest(parts: Path) -> dict[str, Any]:
+def read_manifest(parts: Path) -> tuple[dict[str, Any], Plan]:
     """Its recipe and plan. Raises InputError if it is not a manifest."""
     path = parts / MANIFEST
     try:
         manifest = json.loads(path.read_text())
-        Plan(**manifest["plan"])
-        manifest["recipe"]["seed"]
+        recipe, plan = manifest["recipe"], Plan(**manifest["plan"])
+        recipe["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not the manifest of a generation ({first_line(error)}). Delete the folder to begin again."
         ) from error
-    return manifest
+    return recipe, plan
 
 
 def belongs(parts: Path, recipe: dict[str, Any]) -> bool:
     """Whether a folder holds the shards of a recipe."""
     try:
-        return read_manifest(parts)["recipe"] == recipe
+        return read_manifest(parts)[0] == recipe
     except InputError:
         return False
 
@@ -117,10 +116,9 @@ def solve_shard(parts: Path, device: str, shard: range, progress: Callable[[floa
         return shard
     check_device(device)
     keep_freed()
-    manifest = read_manifest(parts)
-    plan, seed = Plan(**manifest["plan"]), manifest["recipe"]["seed"]
+    recipe, plan = read_manifest(parts)
     built, indices = from_config(plan.problem), plan.samples(shard)
-    a = built.sample(indices, seed)
+    a = built.sample(indices, recipe["seed"])
     try:
         solution = built.solve(a.to(device), progress)
     except Diverged as failure:

@@ -155,7 +155,9 @@ class Elliptic(Problem):
         if not len(a):
             raise InputError(f"{self.name}: no inputs to solve; wanted at least one sample")
         chunk = max(1, CHUNK // prod(grid.shape))
-        solver, _ = self.solver.settled(self.systems(a[:PILOT], grid))
+        solver = self.solver
+        if solver.chooses:
+            solver, _ = solver.settled(self.systems(a[:PILOT], grid))
         xs, residuals = [], []
         for first in range(0, len(a), chunk):
             systems = self.systems(a[first : first + chunk], grid)

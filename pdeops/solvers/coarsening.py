@@ -10,6 +10,8 @@ import numpy as np
 from pdeops.grid import Grid
 from pdeops.solvers.volumes import ends, unknowns
 
+SWEEPS = 8  # of relaxation on the coarsest level, in each order
+
 
 @dataclass(frozen=True, eq=False)
 class Coarsening:

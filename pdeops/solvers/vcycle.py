@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdeops.solvers.coarsening import coarsening
+from pdeops.solvers.coarsening import SWEEPS, coarsening
 from pdeops.solvers.volumes import FiniteVolumes
-
-SWEEPS = 8  # on the coarsest level, in each order
 
 
 class VCycle:

@@ -12,6 +12,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
+from pdeops.bases import trigonometric
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -44,7 +45,7 @@ def spacing(axis: Axis) -> float:
         raise InputError(f"axis {axis.name!r}: finite volumes need periodic, cell or uniform nodes; got {axis.nodes}")
     if axis.n - 2 * _pinned(axis) < 1:
         raise InputError(f"axis {axis.name!r}: n={axis.n} leaves no unknown between its ends")
-    return axis.length / (axis.n - 1 if axis.nodes == "uniform" else axis.n)
+    return trigonometric.spacing(axis)
 
 
 def ends(axis: Axis) -> float:
