@@ -161,12 +161,13 @@ class FNO(nn.Module):
                 for j in (0, 1):
                     for part in ("weight", "bias"):
                         value = theirs.pop(f"fno_blocks.channel_mlp.{i}.fcs.{j}.{part}")
-                        own[f"blocks.{i}.mlp.{2 * j}.{part}"] = value.squeeze(-1)
+                        own[f"blocks.{i}.mlp.{2 * j}.{part}"] = value.flatten(1) if part == "weight" else value
                 own[f"blocks.{i}.gate"] = theirs.pop(f"fno_blocks.channel_mlp_skips.{i}.weight").flatten()
         for name in ("lifting", "projection"):
             for j in (0, 1):
                 for part in ("weight", "bias"):
-                    own[f"{name}.{2 * j}.{part}"] = theirs.pop(f"{name}.fcs.{j}.{part}").squeeze(-1)
+                    value = theirs.pop(f"{name}.fcs.{j}.{part}")
+                    own[f"{name}.{2 * j}.{part}"] = value.flatten(1) if part == "weight" else value
         if theirs:
             raise InputError(f"this neuraloperator model has parts that our FNO has not: {sorted(theirs)}")
         wrong = [k for k, v in self.state_dict().items() if v.shape != own[k].shape]
