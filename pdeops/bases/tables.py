@@ -12,14 +12,15 @@ already. Rows and columns are ordered so that what one axis leaves is, reshaped,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid, Nodes
 
@@ -145,39 +146,10 @@ def _basis(axis: Axis, name: Name, half: bool) -> Basis:
     return Trigonometric(name == "sine", axis.nodes != "cell")
 
 
-def _kept_table(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Build a table once per basis, sizes, precision and device, as an ordinary constant.
-
-    A compiled graph of fixed sizes reads it as a constant if an eager call has built it before; where sizes are
-    symbols, and in what is exported, building it is part of the graph. A kept table is never an inference tensor, which
-    could not serve a later training step.
-    """
-    tables: dict[Any, Tensor] = {}
-
-    def table(basis: Basis, role: Role, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        tracing = torch.compiler.is_compiling()  # in exports as well
-        if tracing and (torch.compiler.is_exporting() or _symbolic(sizes)):
-            return build(basis, role, sizes, dtype, device)
-        key = (basis, role, *map(int, sizes), dtype, device)
-        if key not in tables:
-            if tracing:  # a graph with side effects would be compiled again
-                return build(basis, role, sizes, dtype, device)
-            with torch.inference_mode(False):
-                tables[key] = build(basis, role, sizes, dtype, device)
-        return tables[key]
-
-    return table
-
-
-def _symbolic(sizes: tuple[int, ...]) -> bool:
-    from torch.fx.experimental.symbolic_shapes import has_static_value  # loads sympy: only while tracing
-
-    return not all(has_static_value(size) for size in sizes)
-
-
-@_kept_table
-def analysis(basis: Basis, role: Role, sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+@constant
+def analysis(what: tuple[Basis, Role], sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
     """sizes = (n, k): values at n nodes to the first k coefficients (of a full Fourier axis: those around zero)."""
+    basis, role = what
     re, im = basis.analysis(*sizes)
     if role == "real":
         table = re
@@ -190,11 +162,12 @@ def analysis(basis: Basis, role: Role, sizes: tuple[int, int], dtype: torch.dtyp
     return table.to(device, dtype)
 
 
-@_kept_table
+@constant
 def synthesis(
-    basis: Basis, role: Role, sizes: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+    what: tuple[Basis, Role], sizes: tuple[int, int, int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """sizes = (n, k, n_in): k coefficients, of a field on n_in nodes, to values at n nodes."""
+    basis, role = what
     re, im = basis.synthesis(*sizes)
     if role == "real":
         table = re

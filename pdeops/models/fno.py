@@ -11,8 +11,9 @@ from torch.nn.functional import gelu, pad
 from torch.utils.checkpoint import checkpoint
 
 from pdeops.bases.tables import Name, bases
+from pdeops.constants import constant
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
 from pdeops.nn.mixing import Weights
 from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
 from pdeops.nn.spectral_conv import SpectralConv
@@ -148,8 +149,8 @@ class FNO(nn.Module):
 
     def _coordinates(self, n: Sequence[int], like: Tensor) -> Tensor:
         """(d, *n): where the nodes sit on each axis, scaled to [0, 1]."""
-        axes = self.grid_in.resized(n)
-        scaled = [((axis.points() - axis.start) / axis.length).to(like) for axis in axes]
+        pairs = zip(self.grid_in, n, strict=True)
+        scaled = [_scaled(axis, (k,), like.dtype, like.device) for axis, k in pairs]
         return torch.stack(torch.meshgrid(*scaled, indexing="ij"))
 
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
@@ -233,3 +234,9 @@ class _Block(nn.Module):
         if self.norms:
             y = self.norms[1](y)
         return y if self.last else gelu(y)
+
+
+@constant
+def _scaled(axis: Axis, sizes: tuple[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The nodes of an axis with another number of them, scaled to [0, 1]."""
+    return ((axis.resized(sizes[0]).points() - axis.start) / axis.length).to(device, dtype)

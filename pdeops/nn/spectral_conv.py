@@ -53,7 +53,7 @@ class Transform:
                 pair = self.roles[i] == "pair"
                 z = _fft_pair(z.reshape(rows, n[i], 2, -1), k) if pair else _fft_half(z.reshape(rows, n[i], -1), k)
             else:
-                table = analysis(self.bases[i], self.roles[i], (n[i], k), v.dtype, v.device)
+                table = analysis((self.bases[i], self.roles[i]), (n[i], k), v.dtype, v.device)
                 z = _apply(table, z.reshape(rows, table.shape[1], -1))
         return z.view(batch, self.parts, *kept, channels)
 
@@ -66,7 +66,7 @@ class Transform:
                 z = z.reshape(rows, 2, k, -1)
                 z = _ifft_half(z, n) if role == "half" else _ifft_pair(z, n)
                 continue
-            table = synthesis(self.bases[i], role, (n, k, n_in[i]), z.dtype, z.device)
+            table = synthesis((self.bases[i], role), (n, k, n_in[i]), z.dtype, z.device)
             z = z.reshape(rows, table.shape[1], -1)
             if i == len(kept) - 1 and onto is not None:
                 y = torch.baddbmm(onto.reshape(rows, n, channels), table.expand(rows, -1, -1), z)

@@ -19,7 +19,7 @@ KINDS = [Trigonometric(sine, ends) for sine in (False, True) for ends in (False,
 @pytest.mark.parametrize("n", [8, 11])
 def test_synthesis_inverts_analysis_on_all_that_is_resolved(basis, n):
     k = basis.resolved(n)
-    product = analysis(basis, "real", (n, k), *DOUBLE) @ synthesis(basis, "real", (n, k, n), *DOUBLE)
+    product = analysis((basis, "real"), (n, k), *DOUBLE) @ synthesis((basis, "real"), (n, k, n), *DOUBLE)
     torch.testing.assert_close(product, torch.eye(k, dtype=torch.float64), atol=1e-13, rtol=0)
 
 
@@ -31,7 +31,7 @@ def test_cosines_and_sines_are_the_librarys(n):
         (Trigonometric(sine=False, ends=True), lambda v: scipy.fft.dct(v, 1) / (n - 1)),
         (Trigonometric(sine=True, ends=False), lambda v: scipy.fft.dst(v, 2) / n),
     ):
-        c = (analysis(basis, "real", (n, n), *DOUBLE) @ u).numpy()
+        c = (analysis((basis, "real"), (n, n), *DOUBLE) @ u).numpy()
         wanted = transform(u.numpy())
         once = [0] if not basis.sine else []
         once += [n - 1] if basis.ends or basis.sine else []
@@ -52,9 +52,9 @@ def test_cosines_and_sines_are_the_librarys(n):
 def test_functions_of_the_basis_are_one_coefficient_and_evaluated_anywhere(name, nodes, function):
     axis = Axis("x", 9, 2.5, nodes, start=1.0)
     (basis,) = bases(Grid((axis,)), [name])
-    c = analysis(basis, "real", (9, 6), *DOUBLE) @ function(axis.points())
+    c = analysis((basis, "real"), (9, 6), *DOUBLE) @ function(axis.points())
     torch.testing.assert_close(c, torch.eye(6, dtype=torch.float64)[3], atol=1e-13, rtol=0)
-    other = synthesis(basis, "real", (14, 6, 9), *DOUBLE) @ c
+    other = synthesis((basis, "real"), (14, 6, 9), *DOUBLE) @ c
     torch.testing.assert_close(other, function(axis.resized(14).points()), atol=1e-13, rtol=0)
 
 
@@ -63,8 +63,8 @@ def test_fourier_series_are_evaluated_where_the_other_nodes_are(nodes):
     axis = Axis("x", 9, 2.0, nodes)
     (basis,) = bases(Grid((axis,)), ["fourier"])
     function = lambda x: 0.3 + torch.cos(2 * pi * 3 * x / 2) - 2 * torch.sin(2 * pi * x / 2)  # noqa: E731
-    c = analysis(basis, "half", (9, 4), *DOUBLE) @ function(axis.points())
-    values = synthesis(basis, "half", (20, 4, 9), *DOUBLE) @ c
+    c = analysis((basis, "half"), (9, 4), *DOUBLE) @ function(axis.points())
+    values = synthesis((basis, "half"), (20, 4, 9), *DOUBLE) @ c
     torch.testing.assert_close(values, function(axis.resized(20).points()), atol=1e-13, rtol=0)
 
 
@@ -72,11 +72,11 @@ def test_pairs_are_complex_products():
     basis, n, k = Fourier(half=False), 10, 5
     u = torch.randn(n, dtype=torch.complex128)
     c = torch.view_as_complex(
-        (analysis(basis, "pair", (n, k), *DOUBLE) @ torch.view_as_real(u).flatten()).view(2, k).T.contiguous()
+        (analysis((basis, "pair"), (n, k), *DOUBLE) @ torch.view_as_real(u).flatten()).view(2, k).T.contiguous()
     )
     wanted = torch.fft.fftshift(torch.fft.fft(u, norm="forward"))[n // 2 - 2 : n // 2 + 3]
     torch.testing.assert_close(c, wanted, atol=1e-13, rtol=0)
-    v = (synthesis(basis, "pair", (n, k, n), *DOUBLE) @ torch.view_as_real(c).T.flatten()).view(n, 2)
+    v = (synthesis((basis, "pair"), (n, k, n), *DOUBLE) @ torch.view_as_real(c).T.flatten()).view(n, 2)
     f = torch.arange(-2, 3).double()
     exact = torch.exp(2j * pi * torch.outer(torch.arange(n).double(), f) / n) @ c
     torch.testing.assert_close(torch.view_as_complex(v), exact, atol=1e-13, rtol=0)
@@ -85,16 +85,16 @@ def test_pairs_are_complex_products():
 def test_real_bases_take_both_parts_of_a_pair_alike():
     basis, n, k = Trigonometric(sine=False, ends=True), 7, 4
     u = torch.randn(n, 2, dtype=torch.float64)
-    c = (analysis(basis, "pair", (n, k), *DOUBLE) @ u.flatten()).view(2, k)
-    torch.testing.assert_close(c, (analysis(basis, "real", (n, k), *DOUBLE) @ u).T)
-    v = (synthesis(basis, "pair", (n, k, n), *DOUBLE) @ c.flatten()).view(n, 2)
-    torch.testing.assert_close(v, synthesis(basis, "real", (n, k, n), *DOUBLE) @ c.T)
+    c = (analysis((basis, "pair"), (n, k), *DOUBLE) @ u.flatten()).view(2, k)
+    torch.testing.assert_close(c, (analysis((basis, "real"), (n, k), *DOUBLE) @ u).T)
+    v = (synthesis((basis, "pair"), (n, k, n), *DOUBLE) @ c.flatten()).view(n, 2)
+    torch.testing.assert_close(v, synthesis((basis, "real"), (n, k, n), *DOUBLE) @ c.T)
 
 
 def test_single_precision_tables_are_rounded_once():
     """Angles of large products are reduced as integers first."""
     basis = Fourier(half=True)
-    table = analysis(basis, "half", (8192, 600), torch.float32, torch.device("cpu"))
+    table = analysis((basis, "half"), (8192, 600), torch.float32, torch.device("cpu"))
     f, j = 599, 8191
     assert float(table[f, j]) == np.float32(np.cos(2 * np.pi * ((f * j) % 8192) / 8192) / 8192)
 
