@@ -87,7 +87,7 @@ class FNO(nn.Module):
         v = a
         if self.coordinates:
             x = self._coordinates(a.shape[2:], a)
-            v = torch.cat([a, x.expand(len(a), *x.shape)], dim=1)
+            v = torch.cat([a, x.expand(a.shape[0], *x.shape)], dim=1)
         v = self._pad(self.lifting(v.movedim(1, -1)))
         n_out = self._resolution(a.shape[2:], out)
         if out is not None:

@@ -96,12 +96,12 @@ def _synthesise(z: Tensor, n_in: Sequence[int], n_out: Sequence[int], onto: Tens
         y = _apply(table, z)
     else:
         rows = onto.reshape(-1, n_out[-1], channels)
-        y = torch.baddbmm(rows, table.expand(len(z), -1, -1), z)
+        y = torch.baddbmm(rows, table.expand(z.shape[0], -1, -1), z)
     return y.view(batch, *n_out, channels)
 
 
 def _apply(table: Tensor, x: Tensor) -> Tensor:
-    return torch.bmm(table.expand(len(x), -1, -1), x)
+    return torch.bmm(table.expand(x.shape[0], -1, -1), x)
 
 
 def _angles(frequencies: Tensor, n: int) -> Tensor:
