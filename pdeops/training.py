@@ -49,6 +49,8 @@ def train(config: dict[str, Any]) -> float | None:
     data.open()
     L.seed_everything(config["seed"], verbose=False)
     task = _task(config, data, saved)
+    if config["compile"]:
+        task.surrogate.model.compile()  # in place: weights keep their names, descriptions and checkpoints their content
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
         model = task.surrogate.model
@@ -111,7 +113,9 @@ def _start(config: dict[str, Any]) -> Surrogate | None:
 
 
 def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
-    """What can be refused before data are generated: sizes, a checkpoint of another model, optimiser, loss."""
+    """What can be refused before data are generated: compiler, sizes, optimiser, loss, another model's checkpoint."""
+    if config["compile"]:
+        _check_compiler()
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
@@ -119,6 +123,19 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         _build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
         _build("loss", config["loss"], window)
+
+
+def _check_compiler() -> None:
+    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds to import
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise InputError(
+            "compile=true needs a C++ compiler, and none was found: install g++ or clang, name it in the environment "
+            "variable CXX, or train with compile=false"
+        ) from error
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:

@@ -1,6 +1,8 @@
 """What every model of `conf/model` must satisfy; the configurations themselves say which models there are."""
 
 import copy
+import io
+import pickle
 
 import pytest
 import torch
@@ -65,6 +67,23 @@ def test_state_dict_round_trip_nested_and_through_safetensors(name):
         torch.nn.init.constant_(parameter, 0.1)
     other.load_state_dict(load(save({k: v.contiguous() for k, v in model.state_dict().items()})))
     assert torch.equal(model(a), other(a))
+
+
+def test_weights_load_as_plain_tensors(name):
+    """torch.save, then `weights_only=True` and a strict load, of the model inside another module."""
+    grid, a, file = Grid.periodic((16, 16)), torch.randn(1, 2, 16, 16), io.BytesIO()
+    model, other = (torch.nn.ModuleDict({"model": build(name, grid)}) for _ in range(2))
+    for parameter in other.parameters():
+        torch.nn.init.constant_(parameter, 0.1)
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(model["model"](a), other["model"](a))
+
+
+def test_pickled(name):
+    model, a = build(name, Grid.periodic((16, 16))), torch.randn(1, 2, 16, 16)
+    assert torch.equal(pickle.loads(pickle.dumps(model))(a), model(a))
 
 
 def test_written_down_built_again_and_copied(name):
