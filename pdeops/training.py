@@ -21,6 +21,7 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve
 from pdeops.report.tables import metric_table
 from pdeops.surrogate import Surrogate, load, read_checkpoint
+from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.window import Window
 
 
@@ -39,7 +40,8 @@ def train(config: dict[str, Any]) -> float | None:
     trainer = _build(
         "trainer",
         config["trainer"],
-        callbacks=[_build("callbacks", node) for node in (config["callbacks"] or {}).values() if node],
+        callbacks=[_build("callbacks", node) for node in (config["callbacks"] or {}).values() if node]
+        + [Compile()] * config["compile"],
         logger=[_build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
     )
@@ -49,8 +51,6 @@ def train(config: dict[str, Any]) -> float | None:
     data.open()
     L.seed_everything(config["seed"], verbose=False)
     task = _task(config, data, saved)
-    if config["compile"]:
-        task.surrogate.model.compile()  # in place: weights keep their names, descriptions and checkpoints their content
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
         model = task.surrogate.model
@@ -115,7 +115,7 @@ def _start(config: dict[str, Any]) -> Surrogate | None:
 def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
     """What can be refused before data are generated: compiler, sizes, optimiser, loss, another model's checkpoint."""
     if config["compile"]:
-        _check_compiler()
+        check_compiler()
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
@@ -123,19 +123,6 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         _build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
         _build("loss", config["loss"], window)
-
-
-def _check_compiler() -> None:
-    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds to import
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler as error:
-        raise InputError(
-            "compile=true needs a C++ compiler, and none was found: install g++ or clang, name it in the environment "
-            "variable CXX, or train with compile=false"
-        ) from error
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:

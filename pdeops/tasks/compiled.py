@@ -1,0 +1,39 @@
+"""Training a compiled model."""
+
+from __future__ import annotations
+
+import lightning as L
+import torch
+
+from pdeops.errors import InputError
+from pdeops.surrogate import Surrogate
+
+
+class Compile(L.Callback):
+    """Compile the surrogate's model by torch.compile before the first step.
+
+    In place: weights keep their names, descriptions and checkpoints their content. One eager call on the run's device
+    comes first, so that tables of its grid are constants of the graph (`constants`).
+    """
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        surrogate = pl_module.surrogate
+        assert isinstance(surrogate, Surrogate)
+        window, weight = surrogate.window, next(surrogate.model.parameters())
+        with torch.no_grad():
+            surrogate.model(weight.new_zeros(1, window.in_channels, *window.grid_in.shape))
+        surrogate.model.compile()
+
+
+def check_compiler() -> None:
+    """Raises InputError where there is no C++ compiler."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds to import
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise InputError(
+            "compile=true needs a C++ compiler, and none was found: install g++ or clang, name it in the environment "
+            "variable CXX, or train with compile=false"
+        ) from error
