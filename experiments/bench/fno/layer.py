@@ -5,11 +5,11 @@
 
 PATH: a checkout of NVIDIA/physicsnemo, pdearena/pdearena or thuml/Neural-Solver-Library; absent ones are skipped. All
 have the same weights and modes. Each gets its field in its own layout, contiguous: (B, *n, C) ours, as inside our FNO,
-(B, C, *n) the others; "between channels-first fields" is ours with both moves. neuraloperator's layer adds a bias unless
-told not to, the one flag that makes it quicker at equal precision without changing what it computes (`implementation`
-does nothing for dense weights); ratios are to it without. With bf16 its own half precision, `mixed`, runs as well. "with
-backward" is the forward and the gradients of field and weights. Difference: the larger one of the output's and the
-field's gradient's, relative to our layer in float64.
+(B, C, *n) the others; "between channels-first fields" is ours with both moves. neuraloperator's layer adds a bias
+unless told not to, the one flag that makes it quicker at equal precision without changing what it computes
+(`implementation` does nothing for dense weights); ratios are to it without. With bf16 its own half precision, `mixed`,
+runs as well. "with backward" is the forward and the gradients of field and weights. Difference: the larger one of the
+output's and the field's gradient's, relative to our layer in float64.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
         [--compile] [--graphs] [--threads 2]
 
 The machine: matrix products of 2048 x 2048 in the precision asked for, and copies of 256 MiB (read and write). The
-model: its flops by formula (three times the forward's for a step) beside those that torch counts, which the limits take,
-and the bytes that its operations read and write, each operation its own arguments and results. The limit of a model that
-fuses nothing is flops at the speed of products plus bytes at the speed of copies; fusion and caches save bytes, so
-compiled and small ones may pass it.
+model: its flops by formula (three times the forward's for a step) beside those that torch counts, which the limits
+take, and the bytes that its operations read and write, each operation its own arguments and results. The limit of a
+model that fuses nothing is flops at the speed of products plus bytes at the speed of copies; fusion and caches save
+bytes, so compiled and small ones may pass it.
 """
 
 from __future__ import annotations

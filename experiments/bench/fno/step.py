@@ -5,7 +5,8 @@
 
 A step: zero_grad, forward, mean squared error, backward, Adam. Ours is fused; fused Adam refuses neuraloperator's
 complex parameters, so its quickest, foreach=True, is what ratios are to, and Adam as torch gives it stands beside. With
-bf16 its own half precision, `mixed`, runs as well. --compile and --graphs add rows of both, compiled and as CUDA graphs.
+bf16 its own half precision, `mixed`, runs as well. --compile and --graphs add rows of both, compiled and as CUDA
+graphs.
 
 Columns: milliseconds by medians; ratios of medians, of minima and of processor time; the most bytes that torch holds in
 a step, weights and Adam's state apart; the relative differences of the output and of the weights' gradients.
