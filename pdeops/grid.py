@@ -56,7 +56,7 @@ class Axis:
                 f"axis {self.name!r}: nodes={self.nodes!r} with bc={self.bc!r}; periodic nodes and a "
                 "periodic boundary go together"
             )
-        if not isinstance(self.n, int) or isinstance(self.n, bool):
+        if not isinstance(self.n, int | torch.SymInt) or isinstance(self.n, bool):  # a symbol while exporting
             raise InputError(f"axis {self.name!r}: n={self.n!r}; wanted a whole number")
         smallest = 2 if self.nodes in ("uniform", "chebyshev") else 1
         if self.n < smallest:

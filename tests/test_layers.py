@@ -6,7 +6,7 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"errors", "files", "config", "grid", "memory"},
+    {"errors", "files", "config", "constants", "grid", "memory"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
+from torch.utils.checkpoint import checkpoint
 
-from pdeops.bases.fourier import resample
+from pdeops.bases.tables import Name, bases
+from pdeops.constants import constant
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
+from pdeops.nn.mixing import Weights
+from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
 from pdeops.nn.spectral_conv import SpectralConv
+
+Norm = Literal["none", "group", "instance"]
 
 
 class FNO(nn.Module):
@@ -21,17 +27,20 @@ class FNO(nn.Module):
     S_l is a spectral convolution, W_l a pointwise linear map, g_l a gate per channel; the last block has
     neither of its two gelu. In one, two or three dimensions. Another resolution of `a` goes through the same
     operator. `out`, another grid of the same axes: the last spectral convolution is evaluated there and its
-    skip is interpolated trigonometrically.
+    skip is interpolated by the whole series of the same bases.
 
-    width: channels C; modes: kept frequencies per axis, both signs together, one for all axes or one each;
-    depth: number of blocks; mlp_ratio: hidden width of a block's MLP over C (0: no MLP and no gate);
-    lifting_ratio, projection_ratio: hidden widths of P and Q over C; coordinates: append x, scaled to
-    [0, 1], to the input (without it, on periodic axes, the operator commutes with translations); padding: zeros
-    appended to the lifted field along axes that are not periodic, as a fraction of their nodes, and cut off
-    before Q, so that opposite ends do not touch.
+    width: channels C; modes: kept coefficients per axis (frequencies: both signs together), one for all axes or one
+    each; depth: number of blocks; mlp_ratio: hidden width of a block's MLP over C (0: no MLP and no gate);
+    lifting_ratio, projection_ratio: hidden widths of P and Q over C; coordinates: append x, scaled to [0, 1], to the
+    input (without it, on periodic axes, the operator commutes with translations); padding: zeros appended to the
+    lifted field along Fourier axes that are not periodic, as a fraction of their nodes, and cut off before Q, so that
+    opposite ends do not touch; basis: "fourier", or on axes that are not periodic "cosine", "sine" or "chebyshev" (see
+    `bases.tables`), which need no padding, one for all axes or one each; weights, rank: of the spectral weights (see
+    `nn.mixing`); norm: of S_l v_l + W_l v_l and of a block's end, over a sample's nodes and a quarter of the channels
+    ("group") or each channel ("instance"); recompute: keep only what enters the blocks for the backward pass.
 
     Source: Li et al., ICLR 2021, section 4, in the block form of neuraloperator 2.0, whose weights
-    `load_neuralop` accepts. Raises InputError on sizes out of range and inputs of the wrong shape.
+    `load_neuralop` accepts. Raises InputError on sizes and names out of range and inputs of the wrong shape.
     """
 
     def __init__(
@@ -49,6 +58,11 @@ class FNO(nn.Module):
         projection_ratio: float = 2.0,
         coordinates: bool = True,
         padding: float = 0.0,
+        basis: Name | Sequence[Name] = "fourier",
+        weights: Weights = "dense",
+        rank: float = 0.42,
+        norm: Norm = "none",
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         d = grid_in.ndim
@@ -64,17 +78,25 @@ class FNO(nn.Module):
         self.grid_in, self.grid_out = grid_in, grid_out
         self.width, self.depth, self.mlp_ratio = width, depth, mlp_ratio
         self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
-        if len(self.modes) != d:
-            raise InputError(
-                f"model.modes={list(self.modes)}; wanted one number or {d}, one for each of {grid_in.names}"
-            )
+        self.basis: tuple[Name, ...] = (basis,) * d if isinstance(basis, str) else tuple(basis)
+        for name, given in (("modes", self.modes), ("basis", self.basis)):
+            if len(given) != d:
+                raise InputError(f"model.{name}={list(given)}; wanted one or {d}, one for each of {grid_in.names}")
         self.lifting_ratio, self.projection_ratio = lifting_ratio, projection_ratio
         self.coordinates, self.padding = coordinates, padding
+        self.weights, self.rank, self.norm, self.recompute = weights, rank, norm, recompute
+        if norm not in get_args(Norm):
+            raise InputError(f"model.norm={norm!r}; wanted one of {get_args(Norm)}")
+        if norm == "group" and width % 4:
+            raise InputError(f"model.norm=group has four groups of channels; model.width={width} is no multiple of 4")
 
         features = in_channels + (d if coordinates else 0)
-        self.lifting = _mlp(features, round(lifting_ratio * width), width)
-        self.blocks = nn.ModuleList(_Block(width, self.modes, mlp_ratio, last=l == depth - 1) for l in range(depth))
-        self.projection = _mlp(width, round(projection_ratio * width), out_channels)
+        self.lifting = mlp(features, round(lifting_ratio * width), width)
+        self.blocks = nn.ModuleList()
+        for l in range(depth):
+            conv = SpectralConv(width, width, self.modes, bases=bases(grid_in, self.basis), weights=weights, rank=rank)
+            self.blocks.append(_Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
+        self.projection = mlp(width, round(projection_ratio * width), out_channels)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
@@ -87,17 +109,22 @@ class FNO(nn.Module):
         v = a
         if self.coordinates:
             x = self._coordinates(a.shape[2:], a)
-            v = torch.cat([a, x.expand(len(a), *x.shape)], dim=1)
-        v = self._pad(self.lifting(v.movedim(1, -1)))
+            v = torch.cat([a, x.expand(a.shape[0], *x.shape)], dim=1)
+        v = self._pad(self._run(self.lifting, v.movedim(1, -1)))
         n_out = self._resolution(a.shape[2:], out)
         if out is not None:
             self._check_padding(a.shape[2:], n_out)
         padded_out = tuple(n + extra for n, extra in zip(n_out, self._extra(n_out), strict=True))
         for block in self.blocks:
-            v = block(v, padded_out if block.last else tuple(v.shape[1:-1]))
+            v = self._run(block, v, padded_out if block.last else tuple(v.shape[1:-1]))
         for dim, n in enumerate(n_out, start=1):
             v = v.narrow(dim, 0, n)
-        return self.projection(v).movedim(-1, 1)
+        return self._run(self.projection, v).movedim(-1, 1)
+
+    def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
 
     def _check_padding(self, n_in: Sequence[int], n_out: Sequence[int]) -> None:
         """The padded lattices of both sizes must span the same length."""
@@ -111,7 +138,8 @@ class FNO(nn.Module):
 
     def _extra(self, n: Sequence[int]) -> tuple[int, ...]:
         """Nodes that padding appends to each axis."""
-        return tuple(0 if axis.periodic else round(self.padding * k) for axis, k in zip(self.grid_in, n, strict=True))
+        axes = zip(self.grid_in, self.basis, n, strict=True)
+        return tuple(0 if axis.periodic or basis != "fourier" else round(self.padding * k) for axis, basis, k in axes)
 
     def _pad(self, v: Tensor) -> Tensor:
         extra = self._extra(v.shape[1:-1])
@@ -121,8 +149,8 @@ class FNO(nn.Module):
 
     def _coordinates(self, n: Sequence[int], like: Tensor) -> Tensor:
         """(d, *n): where the nodes sit on each axis, scaled to [0, 1]."""
-        axes = self.grid_in.resized(n)
-        scaled = [((axis.points() - axis.start) / axis.length).to(like) for axis in axes]
+        pairs = zip(self.grid_in, n, strict=True)
+        scaled = [_scaled(axis, (k,), like.dtype, like.device) for axis, k in pairs]
         return torch.stack(torch.meshgrid(*scaled, indexing="ij"))
 
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
@@ -133,11 +161,13 @@ class FNO(nn.Module):
             raise InputError("an FNO evaluates on grids, not at scattered points: give out=Grid(...)")
         if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
             raise InputError(f"out={out} is not this FNO's output grid with other numbers of nodes: {self.grid_out}")
-        for axis, new in zip(self.grid_out, out, strict=True):
-            if axis.n != new.n and axis.nodes not in ("periodic", "left"):
+        for axis, new, basis in zip(self.grid_out, out, self.basis, strict=True):
+            if axis.n != new.n and basis == "fourier" and axis.nodes in ("uniform", "chebyshev"):
+                other = "chebyshev" if axis.nodes == "chebyshev" else "cosine"
                 raise InputError(
-                    f"axis {axis.name!r} has {axis.nodes} nodes: other numbers of them are other places, which an FNO "
-                    "reaches on periodic and left nodes only. Give it an input of the resolution wanted."
+                    f"axis {axis.name!r} has {axis.nodes} nodes: a Fourier series goes by their indices, and other "
+                    f"numbers of them have another period. Give an input of the resolution wanted, or train with "
+                    f"model.basis={other}."
                 )
         return out.shape
 
@@ -154,7 +184,7 @@ class FNO(nn.Module):
             if weight is None:
                 raise InputError(f"no dense spectral weight of layer {i} among {sorted(state)}")
             weight = torch.view_as_real(weight.detach()).permute(*range(2, d + 2), 0, d + 2, 1)
-            own[f"blocks.{i}.spectral.weight"] = weight.flatten(-2)
+            own[f"blocks.{i}.spectral.weight.tensor"] = weight.flatten(-2)
             own[f"blocks.{i}.skip.bias"] = theirs.pop(f"fno_blocks.convs.{i}.bias").flatten()
             own[f"blocks.{i}.skip.weight"] = theirs.pop(f"fno_blocks.fno_skips.{i}.conv.weight").squeeze(-1)
             if self.mlp_ratio > 0:
@@ -178,28 +208,35 @@ class FNO(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, modes: tuple[int, ...], mlp_ratio: float, last: bool) -> None:
+    def __init__(self, conv: SpectralConv, width: int, hidden: int, norm: Norm, last: bool) -> None:
         super().__init__()
         self.last = last
-        self.spectral = SpectralConv(width, width, modes)
-        self.skip = nn.Linear(width, width)
+        self.spectral = conv
+        self.skip = Pointwise(width, width)
         self.mlp: nn.Sequential | None = None
-        if mlp_ratio > 0:
-            self.mlp = _mlp(width, round(mlp_ratio * width), width)
+        if hidden > 0:
+            self.mlp = mlp(width, hidden, width)
             self.gate = nn.Parameter(torch.ones(width))
+        groups = {"none": 0, "group": 4, "instance": width}[norm]
+        ends = 0 if groups == 0 else 1 if self.mlp is None else 2
+        self.norms = nn.ModuleList(GroupNorm(groups, width) for _ in range(ends))
 
     def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
-        at_out = v
-        if n_out != tuple(v.shape[1:-1]):
-            at_out = resample(v.movedim(-1, 1), n_out).movedim(1, -1)
+        at_out = v if n_out == tuple(v.shape[1:-1]) else self.spectral.transform.interpolate(v, n_out)
         y = self.spectral(v, n_out, onto=self.skip(at_out))
+        if self.norms:
+            y = self.norms[0](y)
         if not self.last:
             y = gelu(y)
         if self.mlp is None:
             return y
         y = torch.addcmul(self.mlp(y), self.gate, at_out)
+        if self.norms:
+            y = self.norms[1](y)
         return y if self.last else gelu(y)
 
 
-def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))
+@constant
+def _scaled(axis: Axis, sizes: tuple[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The nodes of an axis with another number of them, scaled to [0, 1]."""
+    return ((axis.resized(sizes[0]).points() - axis.start) / axis.length).to(device, dtype)

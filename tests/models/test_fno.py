@@ -98,6 +98,81 @@ def test_padding_separates_the_ends_of_walls_only():
         model(a, out=walls.resized((32, 24)))
 
 
+BOX = Grid((Axis("x", 17, 2.0, "uniform", start=-1.0), Axis("y", 12, nodes="cell")))
+
+
+@pytest.mark.parametrize("basis", ["cosine", ["sine", "cosine"], ["cosine", "fourier"]])
+def test_walls_need_no_padding_in_their_own_basis(basis):
+    model = FNO(1, 1, BOX, BOX, width=8, modes=6, basis=basis, padding=0.25)
+    assert model._extra((17, 12)) == (0, 3 if basis[1] == "fourier" else 0)
+    assert model(torch.randn(2, 1, 17, 12)).shape == (2, 1, 17, 12)
+
+
+@pytest.mark.parametrize("basis", ["cosine", ["cosine", "fourier"]])
+def test_another_output_grid_is_the_same_function_at_its_own_nodes(basis):
+    """A linear layer's output is a series of the basis; on other cells and end points it is that series there."""
+    torch.manual_seed(0)
+    model = FNO(1, 1, BOX, BOX, width=8, modes=6, depth=1, mlp_ratio=0, basis=basis, coordinates=False).double()
+    model.lifting, model.projection = torch.nn.Linear(1, 8).double(), torch.nn.Linear(8, 1).double()
+
+    def field(grid):
+        x, y = grid.points().unbind(-1)
+        along = torch.cos(3 * pi * y) if basis == "cosine" else torch.sin(2 * pi * 2 * y)
+        return (torch.cos(2 * pi * (x + 1) / 2) * along)[None, None]
+
+    fine = BOX.resized((33, 30))
+    torch.testing.assert_close(model(field(BOX), out=fine), model(field(fine)))
+
+
+@pytest.mark.parametrize("weights", ["separable", "tucker", "cp", "tt"])
+def test_fewer_weights(weights):
+    grid = Grid.periodic((16, 16))
+    full, model = (FNO(1, 1, grid, grid, width=8, modes=6, weights=w, rank=0.2) for w in ("dense", weights))
+    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in full.parameters()) / 2
+    model(torch.randn(1, 1, 16, 16)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_norms_make_blocks_independent_of_the_inputs_scale(norm):
+    grid = Grid.periodic((16, 16))
+    model = FNO(1, 1, grid, grid, width=8, modes=6, norm=norm, coordinates=False)
+    for layer in model.lifting:
+        if hasattr(layer, "bias"):
+            torch.nn.init.zeros_(layer.bias)
+    model.lifting[1] = torch.nn.ReLU()  # homogeneous, so that the first block sees the scale
+    for parameter in (model.blocks[0].skip.bias, model.blocks[0].gate):
+        torch.nn.init.zeros_(parameter)
+    a = torch.randn(1, 1, 16, 16)
+    assert (model(a) - model(100 * a)).norm() < 1e-2 * model(a).norm()
+    plain = FNO(1, 1, grid, grid, width=8, modes=6, coordinates=False)
+    assert (plain(a) - plain(100 * a)).norm() > plain(a).norm()
+
+
+def test_recomputing_changes_no_gradient():
+    grid, a = Grid.periodic((16, 16)), torch.randn(2, 1, 16, 16)
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = FNO(1, 1, grid, grid, width=8, modes=6, recompute=recompute)
+        model(a).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for u, v in zip(*gradients, strict=True):
+        torch.testing.assert_close(u, v)
+
+
+def test_recomputing_keeps_less():
+    grid, a = Grid.periodic((32, 32)), torch.randn(2, 1, 32, 32)
+    kept = []
+    for recompute in (False, True):
+        saved = []
+        model = FNO(1, 1, grid, grid, width=8, modes=6, recompute=recompute)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=saved: sizes.append(t.numel()) or t, lambda t: t):
+            model(a)
+        kept.append(sum(saved))
+    assert kept[1] < kept[0] / 4
+
+
 def test_a_longer_time_axis():
     grid_in = Grid((Axis("time", 10, nodes="right"), *Grid.periodic((16, 16))))
     grid_out = Grid((Axis("time", 40, 4.0, nodes="right"), *Grid.periodic((16, 16))))
@@ -112,6 +187,11 @@ def test_a_longer_time_axis():
         ({"depth": 0}, "at least 1"),
         ({"padding": -0.1}, "at least 0"),
         ({"modes": 0}, "one mode"),
+        ({"basis": ["cosine", "fourier"]}, "cell or uniform nodes; axis 'x' has periodic"),
+        ({"basis": ["fourier"]}, "model.basis"),
+        ({"weights": "sparse"}, "wanted one of"),
+        ({"norm": "batch"}, "model.norm"),
+        ({"norm": "group", "width": 6}, "multiple of 4"),
     ],
 )
 def test_sizes_out_of_range_are_refused(options, message):
@@ -165,7 +245,11 @@ def test_coordinates_are_scaled_and_follow_the_nodes():
 def identity(grid, out, **options):
     m = FNO(1, 1, grid, out, width=1, modes=2, depth=1, mlp_ratio=0, coordinates=False, **options)
     m.lifting = m.projection = torch.nn.Identity()
-    for p, v in ((m.blocks[0].spectral.weight, 0.0), (m.blocks[0].skip.weight, 1.0), (m.blocks[0].skip.bias, 0.0)):
+    for p, v in (
+        (m.blocks[0].spectral.weight.tensor, 0.0),
+        (m.blocks[0].skip.weight, 1.0),
+        (m.blocks[0].skip.bias, 0.0),
+    ):
         p.data.fill_(v)
     return m
 

@@ -5,8 +5,9 @@ from math import pi
 import pytest
 import torch
 
+from pdeops.bases.tables import bases
 from pdeops.errors import InputError
-from pdeops.grid import Axis
+from pdeops.grid import Axis, Grid
 from pdeops.nn.spectral_conv import SpectralConv
 
 
@@ -24,7 +25,7 @@ def dense(conv, v, n_out):
         table[2 * f.abs() == n] /= 2
         table[2 * f.abs() > min(n, n_out[axis])] = 0  # not resolved on both grids
         c = torch.movedim(torch.tensordot(table, c, dims=([1], [axis + 1])), 0, axis + 1)
-    re, im = conv.weight.double().chunk(2, dim=-1)
+    re, im = conv.weight.tensor.double().chunk(2, dim=-1)
     y = torch.einsum("b...i,...io->b...o", c, torch.complex(re, im))
     for axis in range(d):
         n, k, half = n_out[axis], conv.stored[axis], axis == d - 1
@@ -71,7 +72,7 @@ def test_one_wave_by_hand():
     """cos(2 pi 3 x) becomes Re R(3) cos - Im R(3) sin."""
     conv = SpectralConv(1, 1, (8,)).double()
     x = Axis("x", 32).points()
-    re, im = conv.weight[3, 0].tolist()
+    re, im = conv.weight.tensor[3, 0].tolist()
     y = conv(torch.cos(2 * pi * 3 * x).view(1, 32, 1), (32,))
     torch.testing.assert_close(y.flatten(), re * torch.cos(2 * pi * 3 * x) - im * torch.sin(2 * pi * 3 * x))
 
@@ -101,7 +102,7 @@ def test_gradients_by_differences():
     conv = SpectralConv(2, 2, (3, 4)).double()
     v = torch.randn(1, 5, 6, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda x, w: torch.func.functional_call(conv, {"weight": w}, (x, (5, 6))), (v, conv.weight)
+        lambda x, w: torch.func.functional_call(conv, {"weight.tensor": w}, (x, (5, 6))), (v, conv.weight.tensor)
     )
 
 
@@ -112,14 +113,105 @@ def test_single_precision_is_as_good_as_an_fft():
     assert (conv(v, (64, 64)) - exact).norm() / exact.norm() < 1e-6
 
 
+@pytest.mark.parametrize(("n", "modes"), [*SHAPES, ((15, 17), (16, 16)), ((8, 6), (9, 6)), ((12, 12), (12, 11))])
+def test_transforms_by_fft_are_the_same(n, modes):
+    torch.manual_seed(0)
+    tables, fft = (SpectralConv(3, 2, modes, method=m).double() for m in ("gemm", "fft"))
+    fft.load_state_dict(tables.state_dict())
+    v, base = torch.randn(2, *n, 3, dtype=torch.float64), torch.randn(2, *n, 2, dtype=torch.float64)
+    torch.testing.assert_close(fft(v, n), tables(v, n))
+    torch.testing.assert_close(fft(v, n, onto=base), base + tables(v, n))
+    finer = [m + 3 for m in n]
+    torch.testing.assert_close(fft(v, finer), tables(v, finer))
+
+
+def test_many_modes_take_the_fft(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.fft, "rfft", lambda *a, f=torch.fft.rfft, **k: calls.append(1) or f(*a, **k))
+    SpectralConv(1, 1, (16,))(torch.randn(1, 1024, 1), (1024,))
+    assert not calls
+    SpectralConv(1, 1, (1000,))(torch.randn(1, 1024, 1), (1024,))
+    assert calls
+
+
+MIXED = Grid((Axis("x", 10), Axis("y", 9, nodes="uniform"), Axis("z", 8)))
+
+
+@pytest.mark.parametrize(
+    ("grid", "names"),
+    [
+        (Grid((Axis("x", 9, nodes="cell"), Axis("y", 8, nodes="uniform"))), ("cosine", "sine")),
+        (Grid((Axis("x", 9, nodes="chebyshev"), Axis("y", 8))), ("chebyshev", "fourier")),
+        (Grid((Axis("x", 9), Axis("y", 8, nodes="cell"))), ("fourier", "cosine")),
+        (MIXED, ("fourier", "cosine", "fourier")),
+    ],
+)
+def test_other_bases_by_dense_matrices(grid, names):
+    """Per mode of the tensor basis, with complex matrices and einsum."""
+    torch.manual_seed(0)
+    axes = bases(grid, names)
+    conv = SpectralConv(2, 3, (4,) * grid.ndim, bases=axes).double()
+    v = torch.randn(2, *grid.shape, 2, dtype=torch.float64)
+    c = v.to(torch.complex128)
+    for i, (basis, k) in enumerate(zip(axes, conv.stored, strict=True)):
+        re, im = basis.analysis(grid.shape[i], k)
+        table = torch.complex(re, torch.zeros_like(re) if im is None else im)
+        c = torch.tensordot(table, c, dims=([1], [i + 1])).movedim(0, i + 1)
+    weight = conv.weight.tensor
+    if conv.transform.parts == 2:
+        weight = torch.complex(*weight.chunk(2, dim=-1))
+    y = torch.einsum("b...i,...io->b...o", c, weight.to(c.dtype))
+    for i, (basis, k) in enumerate(zip(axes, conv.stored, strict=True)):
+        re, im = basis.synthesis(grid.shape[i] + 2, k, grid.shape[i])
+        table = torch.complex(re, torch.zeros_like(re) if im is None else im)
+        y = torch.tensordot(table, y, dims=([1], [i + 1])).movedim(0, i + 1)
+    out = [n + 2 for n in grid.shape]
+    torch.testing.assert_close(conv(v, out), y.real)
+    torch.testing.assert_close(conv.transform.interpolate(v, grid.shape), v)
+
+
+def test_a_limit_is_the_layer_of_fewer_modes():
+    torch.manual_seed(0)
+    conv, small = SpectralConv(2, 2, (8, 8)).double(), SpectralConv(2, 2, (4, 4)).double()
+    small.weight.tensor.data = conv.weight.tensor.data[2:6, :3].clone()
+    conv.limit = (4, 3)
+    v = torch.randn(1, 16, 16, 2, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, (16, 16)), small(v, (16, 16)))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 1.5e-2), (torch.float16, 2e-3)])
+@pytest.mark.parametrize("n", [(64, 48), (1024,)])
+def test_half_precision(dtype, error, n):
+    """On a field with a large mean as well: tables in half precision would lose it, were they summed so."""
+    torch.manual_seed(0)
+    conv = SpectralConv(8, 8, (16,) * len(n))
+    v = torch.randn(2, *n, 8) + 5
+    exact = dense(conv, v.double(), n)
+    half = conv.to(dtype)(v.to(dtype), n).double()
+    assert half.isfinite().all()
+    assert (half - exact).norm() / exact.norm() < error
+
+
+def test_imaginary_parts_without_a_meaning_are_ignored():
+    """Those of the mean and of the Nyquist mode of a real field: the output is real by construction, exactly."""
+    for method in ("gemm", "fft"):
+        conv = SpectralConv(1, 1, (8,), method=method).double()
+        v = torch.randn(1, 8, 1, dtype=torch.float64)
+        before = conv(v, (8,))
+        conv.weight.tensor.data[[0, 4], 0, 1] += 3.0  # Im R of f = 0 and f = n / 2
+        torch.testing.assert_close(conv(v, (8,)), before)
+
+
 def test_no_modes_are_refused():
     with pytest.raises(InputError, match="at least one mode"):
         SpectralConv(1, 1, (4, 0))
+    with pytest.raises(InputError, match="wanted one of"):
+        SpectralConv(1, 1, (4, 4), method="fast")
 
 
 def test_initial_deviation():
     torch.manual_seed(0)
-    assert float(SpectralConv(12, 36, (8, 8)).weight.std()) == pytest.approx(48**-0.5, rel=0.02)
+    assert float(SpectralConv(12, 36, (8, 8)).weight.tensor.std()) == pytest.approx(48**-0.5, rel=0.02)
 
 
 def test_modes_that_the_output_grid_cannot_hold_are_dropped():

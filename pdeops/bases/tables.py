@@ -1,0 +1,189 @@
+"""Truncated transforms of one axis as small real matrices, built in float64.
+
+A field's coefficients are those of the function sum_k c_k phi_k, so they do not depend on the number of nodes. Complex
+coefficients are pairs of real ones, and a table maps whole pairs where an axis before it in the transform was complex
+already. Rows and columns are ordered so that what one axis leaves is, reshaped, what the next one takes:
+
+    role   analysis                                        synthesis
+    real   (k, n)                                          (n, k)
+    half   (2k, n)    rows (part, f)                       (n, 2k)    columns (part, f)
+    pair   (2k, 2n)   rows (part, f), columns (j, part)    (2n, 2k)   rows (j, part), columns (part, f)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import pi
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from pdeops.constants import constant
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid, Nodes
+
+Role = Literal["real", "half", "pair"]
+Name = Literal["fourier", "cosine", "sine", "chebyshev"]
+OFFSETS = {"periodic": 0.0, "left": 0.0, "cell": 0.5, "right": 1.0}  # of the first node, in spacings
+
+
+class Parts(NamedTuple):
+    """A complex matrix, or a real one (imag None), float64."""
+
+    real: Tensor
+    imag: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """exp(2 pi i f x / period), f = -floor(k/2) .. k - floor(k/2) - 1, or f = 0 .. k - 1 of a real field (`half`).
+
+    The lattice is taken by its indices, its n spacings being the period; `offset`: where its first node lies, in
+    spacings, which matters where another lattice of the same period is evaluated. A Nyquist mode is two halves at
+    +-n/2.
+    """
+
+    half: bool
+    offset: float = 0.0
+
+    def resolved(self, n: int) -> int:
+        return n // 2 + 1 if self.half else 2 * (n // 2) + 1
+
+    def first(self, stored: int, kept: int) -> int:
+        """Where the kept frequencies start among the stored ones."""
+        return 0 if self.half else stored // 2 - kept // 2
+
+    def interpolating(self) -> Fourier:
+        return self
+
+    def analysis(self, n: int, k: int) -> Parts:
+        f = self._frequencies(k)
+        angle = _angles(f, n)
+        scale = _where(2 * f.abs() == n, 0.5, 1.0) / n
+        return Parts(scale * angle.cos(), -scale * angle.sin())
+
+    def synthesis(self, n: int, k: int, n_in: int) -> Parts:
+        f = self._frequencies(k)
+        angle = _angles(f, n) + 2 * pi * self.offset * (1 / n - 1 / n_in) * f.double().view(-1, 1)
+        if self.half:
+            scale = _where(f == 0, 1.0, 2.0)  # each f > 0 together with its conjugate
+        else:  # -n/2 analysed on this very lattice and kept without n/2 stands for both halves of the Nyquist mode
+            scale = _where((2 * f == -n) & (k == n == n_in), 2.0, 1.0)
+        return Parts((scale * angle.cos()).T, (scale * angle.sin()).T)
+
+    def _frequencies(self, k: int) -> Tensor:
+        return torch.arange(k) if self.half else torch.arange(-(k // 2), k - k // 2)
+
+
+@dataclass(frozen=True)
+class Trigonometric:
+    """cos(k theta), k = 0, 1, ..., or sin(k theta), k = 1, 2, ..., theta = pi x / length; on Chebyshev points, where
+    cos(theta) = 1 - 2 x / length, the cosines are the Chebyshev polynomials (up to sign).
+
+    ends: nodes theta = pi j / (n - 1), both ends among them; else cell centres theta = pi (j + 1/2) / n.
+    """
+
+    sine: bool
+    ends: bool
+
+    def resolved(self, n: int) -> int:
+        return n - 2 if self.sine and self.ends else n
+
+    def first(self, stored: int, kept: int) -> int:
+        return 0
+
+    def interpolating(self) -> Trigonometric:
+        """The basis of the same nodes that holds any values there."""
+        return Trigonometric(False, self.ends)
+
+    def analysis(self, n: int, k: int) -> Parts:
+        spacings = n - 1 if self.ends else n
+        f = self._frequencies(k)
+        scale = _where(f % spacings == 0, 1.0, 2.0) / spacings  # the mean and a Nyquist mode have norm 1, not 1/2
+        table = scale * self._values(n, k)
+        if self.ends and not self.sine:  # half weights at both ends
+            j = torch.arange(n)
+            table = table * torch.where((j == 0) | (j == n - 1), 0.5, 1.0).double()
+        return Parts(table)
+
+    def synthesis(self, n: int, k: int, n_in: int) -> Parts:
+        return Parts(self._values(n, k).T)
+
+    def _values(self, n: int, k: int) -> Tensor:
+        """(k, n); the integer product of k and 2 j (+ 1) is reduced first."""
+        spacings, shift = (n - 1, 0) if self.ends else (n, 1)
+        product = torch.outer(self._frequencies(k), 2 * torch.arange(n) + shift)
+        angle = pi / (2 * spacings) * torch.remainder(product, 4 * spacings).double()
+        return angle.sin() if self.sine else angle.cos()
+
+    def _frequencies(self, k: int) -> Tensor:
+        return torch.arange(k) + (1 if self.sine else 0)
+
+
+Basis = Fourier | Trigonometric
+
+
+def bases(grid: Grid, names: Sequence[Name]) -> tuple[Basis, ...]:
+    """The basis of each axis; the last Fourier axis takes the half spectrum of a real field.
+
+    "fourier" goes by indices on any nodes; "cosine" and "sine" need cell or uniform nodes, "chebyshev" Chebyshev
+    points. Raises InputError on another name and on nodes that do not fit.
+    """
+    last = max((i for i, name in enumerate(names) if name == "fourier"), default=-1)
+    return tuple(_basis(axis, name, i == last) for i, (axis, name) in enumerate(zip(grid, names, strict=True)))
+
+
+def _basis(axis: Axis, name: Name, half: bool) -> Basis:
+    if name not in get_args(Name):
+        raise InputError(f"basis {name!r} of axis {axis.name!r}; wanted one of {get_args(Name)}")
+    if name == "fourier":
+        return Fourier(half, OFFSETS.get(axis.nodes, 0.0))
+    fits: tuple[Nodes, ...] = ("chebyshev",) if name == "chebyshev" else ("cell", "uniform")
+    if axis.nodes not in fits:
+        raise InputError(f"basis {name!r} is for {' or '.join(fits)} nodes; axis {axis.name!r} has {axis.nodes} ones")
+    return Trigonometric(name == "sine", axis.nodes != "cell")
+
+
+@constant
+def analysis(what: tuple[Basis, Role], sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """sizes = (n, k): values at n nodes to the first k coefficients (of a full Fourier axis: those around zero)."""
+    basis, role = what
+    re, im = basis.analysis(*sizes)
+    if role == "real":
+        table = re
+    elif role == "half":
+        assert im is not None
+        table = torch.cat([re, im])
+    else:
+        im = torch.zeros_like(re) if im is None else im
+        table = torch.cat([torch.stack([re, -im], -1), torch.stack([im, re], -1)]).flatten(1)
+    return table.to(device, dtype)
+
+
+@constant
+def synthesis(
+    what: tuple[Basis, Role], sizes: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """sizes = (n, k, n_in): k coefficients, of a field on n_in nodes, to values at n nodes."""
+    basis, role = what
+    re, im = basis.synthesis(*sizes)
+    if role == "real":
+        table = re
+    elif role == "half":
+        assert im is not None
+        table = torch.cat([re, -im], dim=1)
+    else:
+        im = torch.zeros_like(re) if im is None else im
+        table = torch.stack([torch.cat([re, -im], 1), torch.cat([im, re], 1)], dim=1).flatten(0, 1)
+    return table.contiguous().to(device, dtype)
+
+
+def _angles(frequencies: Tensor, n: int) -> Tensor:
+    """2 pi f j / n for (f, j), the integer product reduced first."""
+    return 2 * pi / n * torch.remainder(torch.outer(frequencies, torch.arange(n)), n).double()
+
+
+def _where(rows: Tensor, yes: float, no: float) -> Tensor:
+    return torch.where(rows, yes, no).double().view(-1, 1)

@@ -1,0 +1,41 @@
+"""Tensors that follow from sizes alone: built once, and part of a graph only where they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Build = Callable[[Any, Any, torch.dtype, torch.device], Tensor]
+
+
+def constant(build: Build) -> Build:
+    """Keep what `build(what, sizes, dtype, device)` makes; `what` hashable, `sizes` a tuple of whole numbers.
+
+    A compiled graph of fixed sizes reads it as a constant if an eager call has built it before; where sizes are
+    symbols, and in what is exported, building it is part of the graph. What is kept is never an inference tensor, which
+    could not serve a later training step.
+    """
+    kept: dict[Any, Tensor] = {}
+
+    def read(what: Hashable, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        tracing = torch.compiler.is_compiling()  # in exports as well
+        if tracing and (torch.compiler.is_exporting() or _symbolic(sizes)):
+            return build(what, sizes, dtype, device)
+        key = (what, *map(int, sizes), dtype, device)
+        if key not in kept:
+            if tracing:  # a graph with side effects would be compiled again
+                return build(what, sizes, dtype, device)
+            with torch.inference_mode(False):
+                kept[key] = build(what, sizes, dtype, device)
+        return kept[key]
+
+    return read
+
+
+def _symbolic(sizes: tuple[int, ...]) -> bool:
+    from torch.fx.experimental.symbolic_shapes import has_static_value  # loads sympy: only while tracing
+
+    return not all(has_static_value(size) for size in sizes)

@@ -1,0 +1,1 @@
+"""What users do with a trained or training FNO beyond calling it: compilers, exporters, optimisers, processes."""
