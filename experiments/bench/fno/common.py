@@ -59,6 +59,7 @@ def parse(parser: argparse.ArgumentParser, cases: Sequence[Case], arguments: lis
     if options.graphs and options.device == "cpu":
         parser.error("--graphs are a GPU's: give --device cuda too")
     options.cases = wanted
+    torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     exact = options.precision != "tf32"  # cuDNN, which neuraloperator's pointwise maps go through, has its own switch
     torch.set_float32_matmul_precision("highest" if exact else "high")

@@ -15,15 +15,12 @@ a step, weights and Adam's state apart; the relative differences of the output a
 from __future__ import annotations
 
 import argparse
-from inspect import signature
 
 import torch
 from common import Case, Job, attempt, graphed, header, parse, peak_bytes, relative, row, settle
 from models import CASES, Contender, fields, neuralop, ours
 from timing import Timing, timings
 from torch import Tensor
-
-from pdeops.models.fno import FNO
 
 
 def contenders(case: Case, options: argparse.Namespace) -> dict[str, Contender]:
@@ -35,9 +32,8 @@ def contenders(case: Case, options: argparse.Namespace) -> dict[str, Contender]:
         "neuralop": Contender(theirs, options, foreach=True),
         "neuralop, Adam as it comes": Contender(theirs, options),
         "**ours**": Contender(mine, options, fused=True),
+        "ours, recompute": Contender(ours(case, recompute=True).load_neuralop(weights), options, fused=True),
     }
-    if "recompute" in signature(FNO).parameters:
-        every["ours, recompute"] = Contender(ours(case, recompute=True).load_neuralop(weights), options, fused=True)
     if options.precision == "bf16":
         mixed = neuralop(case, fno_block_precision="mixed")
         mixed.load_state_dict(weights)
