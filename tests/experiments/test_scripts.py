@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2] / "experiments"
 
@@ -44,3 +45,76 @@ def test_the_solvers_benchmarks():
     )
     assert "kuramoto-sivashinsky" in script(ROOT / "bench" / "etdrk.py", "--repeats", 1)
     assert "samples/s" in script(ROOT / "bench" / "generation.py", "--sizes", 32, "--horizon", 0.2)
+
+
+PEER = """
+import torch
+from torch import nn
+
+
+class SpectralConv2d(nn.Module):
+    def __init__(self, c_in, c_out, k, m):
+        super().__init__()
+        self.plus, self.minus = (nn.Parameter(torch.zeros(c_in, c_out, k, m, 2)) for _ in range(2))
+        self.k, self.m = k, m
+
+    def forward(self, v):
+        z = torch.fft.rfft2(v)
+        y = torch.zeros_like(z)
+        for weight, rows in ((self.plus, slice(0, self.k)), (self.minus, slice(-self.k, None))):
+            w = torch.view_as_complex(weight)
+            y[:, :, rows, : self.m] = torch.einsum("biyx,ioyx->boyx", z[:, :, rows, : self.m], w)
+        return torch.fft.irfft2(y, s=v.shape[2:])
+"""
+
+
+def table(out):
+    """The cells of a markdown table's rows, without its head."""
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in out.splitlines() if line[:1] == "|"]
+    return rows[2:]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_spectral_convolution(tmp_path):
+    """A peer that follows the paper's code takes our weights; it, neuraloperator and we compute the same."""
+    (tmp_path / "pdearena" / "modules").mkdir(parents=True)
+    (tmp_path / "pdearena" / "modules" / "fourier.py").write_text(PEER)
+    out = script(ROOT / "bench" / "fno" / "layer.py", "64^2 C32", "--repeats", 1, "--peer", tmp_path)
+    assert "physicsnemo is skipped" in out
+    rows = table(out)
+    names = {cells[1] for cells in rows}
+    assert {"neuralop", "pdearena", "**ours**", "ours, between channels-first fields"} <= names
+    assert all(float(cells[-1]) < 1e-6 for cells in rows)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_fno():
+    rows = {cells[1]: cells for cells in table(script(ROOT / "bench" / "fno" / "step.py", "1024", "--repeats", 1))}
+    assert all(float(difference) < 1e-5 for difference in rows["**ours**"][-1].split(", "))
+    assert int(rows["**ours**"][-2]) < int(rows["neuralop"][-2])  # MiB
+    rows = table(script(ROOT / "bench" / "fno" / "limits.py", "1024", "64^2 C32", "32^3", "--repeats", 1))
+    forwards = [cells for cells in rows if cells[1] == "forward"]
+    assert len(forwards) == 3
+    assert all(formula == counted for _, _, formula, counted, *_ in forwards)  # flops
+
+
+def test_the_benchmarks_refuse_what_is_not_there():
+    for arguments, message in ((["65^2"], "no case is named like"), (["--precision", "tf32"], "a GPU's")):
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            script(ROOT / "bench" / "fno" / "limits.py", *arguments)
+        assert message in refused.value.stderr
+
+
+def test_peak_memory_counts_what_lives_at_once(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "bench" / "fno")
+    from common import peak_bytes
+
+    def job():
+        a = torch.ones(2**20)  # 4 MiB
+        b = a + 1  # 8 live
+        del a
+        c = b.double()  # 12 live
+        del b, c
+        torch.ones(2**20)
+
+    assert peak_bytes(job) == 12 * 2**20
