@@ -1,8 +1,8 @@
 """Exact GELU, x Phi(x), with its passes over large CPU tensors compiled (pip install 'pdeops[fast]').
 
-They take contiguous single-precision tensors. All else is torch's, and so is whatever must see torch's operators:
-compilation, export and tracing, transforms of functions, derivatives forwards and of higher order, subclasses of tensors
-and dispatch modes. Results are the same to the bit whatever the number of threads.
+They take contiguous tensors in single precision. All else is torch's, and so is whatever must see torch's operators:
+compilation, export and tracing, transforms of functions, derivatives forwards and of higher order, subclasses of
+tensors and dispatch modes. Results are the same to the bit whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _GatedGelu(torch.autograd.Function):
         dy = dy.contiguous()
         if torch.is_grad_enabled() or not _suits(dy, m, gate, v):  # differentiable, or seen by a transform
             dm = _gelu_backward(dy, torch.addcmul(m, gate, v))
-            return dm, (v * dm).flatten(end_dim=-2).sum(0), gate * dm
+            return dm, (v * dm).sum_to_size(gate.shape), gate * dm
         job, _, gated = _required()
         n, channels = m.numel(), len(gate)
         rows = gated.rows(channels)
@@ -124,6 +124,7 @@ def _plain(x: Tensor) -> bool:
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and x.layout is torch.strided
+        and not torch._C._functorch.is_legacy_batchedtensor(x)  # a gradient of `is_grads_batched`
         and x.is_contiguous()
     )
 
