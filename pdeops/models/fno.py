@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, pad
+from torch.nn.functional import pad
 
 from pdeops.bases.fourier import resample
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.nn.activation import GELU, gated_gelu, gelu
 from pdeops.nn.spectral_conv import SpectralConv
 
 
@@ -197,9 +198,9 @@ class _Block(nn.Module):
             y = gelu(y)
         if self.mlp is None:
             return y
-        y = torch.addcmul(self.mlp(y), self.gate, at_out)
-        return y if self.last else gelu(y)
+        y = self.mlp(y)
+        return torch.addcmul(y, self.gate, at_out) if self.last else gated_gelu(y, self.gate, at_out)
 
 
 def _mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))
+    return nn.Sequential(nn.Linear(n_in, hidden), GELU(), nn.Linear(hidden, n_out))
