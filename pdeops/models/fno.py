@@ -7,13 +7,14 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, pad
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.nn.activation import gated_gelu, gelu
 from pdeops.nn.mixing import Weights
 from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
 from pdeops.nn.spectral_conv import SpectralConv
@@ -230,7 +231,10 @@ class _Block(nn.Module):
             y = gelu(y)
         if self.mlp is None:
             return y
-        y = torch.addcmul(self.mlp(y), self.gate, at_out)
+        y = self.mlp(y)
+        if not (self.last or self.norms):
+            return gated_gelu(y, self.gate, at_out)
+        y = torch.addcmul(y, self.gate, at_out)
         if self.norms:
             y = self.norms[1](y)
         return y if self.last else gelu(y)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pdeops.nn.activation import GELU
+
 
 class Pointwise(nn.Linear):
     """v W^T + b, (B, *n, C_in) -> (B, *n, C_out), as one product per sample.
@@ -36,4 +38,4 @@ class GroupNorm(nn.GroupNorm):
 
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     """Pointwise, GELU, Pointwise."""
-    return nn.Sequential(Pointwise(n_in, hidden), nn.GELU(), Pointwise(hidden, n_out))
+    return nn.Sequential(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))
