@@ -85,16 +85,20 @@ def test_gate_and_its_gradients_are_torchs(shape, passes):
     assert len(passes) == 2
 
 
-def test_bits_do_not_depend_on_threads():
-    leaves, dy, threads = gated_leaves(), torch.randn(SHAPE), torch.get_num_threads()
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_bits_do_not_depend_on_threads(threads):
+    leaves, dy = gated_leaves(), torch.randn(SHAPE)
     found = []
-    try:
-        for n in (1, 2, 5):
-            torch.set_num_threads(n)
-            y = gated_gelu(*leaves)
-            found.append([y, gelu(leaves[0]), *torch.autograd.grad(y, leaves, dy)])
-    finally:
-        torch.set_num_threads(threads)
+    for n in (1, 2, 5):
+        threads(n)
+        y = gated_gelu(*leaves)
+        found.append([y, gelu(leaves[0]), *torch.autograd.grad(y, leaves, dy)])
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
@@ -204,27 +208,29 @@ def _child(queue, x):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_after_a_fork():
+def test_after_a_fork(threads):
+    threads(2)
     x = torch.randn(100_000)
     y = gelu(x)  # begins a pool, which the child has not
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(target=_child, args=(queue, x))
     child.start()
-    threads, found = queue.get()
+    used, found = queue.get()
     child.join(60)
     assert child.exitcode == 0
-    assert threads == 1
+    assert used == 1
     assert np.array_equal(found, y.numpy())
 
 
-def test_in_threads_at_once():
+def test_in_threads_at_once(threads):
+    threads(2)
     x = torch.randn(300_000)
     y, found = gelu(x), []
-    threads = [threading.Thread(target=lambda: found.append(gelu(x))) for _ in range(4)]
-    for t in threads:
+    callers = [threading.Thread(target=lambda: found.append(gelu(x))) for _ in range(4)]
+    for t in callers:
         t.start()
-    for t in threads:
+    for t in callers:
         t.join()
     assert len(found) == 4
     assert all(torch.equal(f, y) for f in found)
