@@ -1,4 +1,4 @@
-"""Seconds per epoch of our FNO and of neuraloperator's, loader, trainer and validation included, the two in turns in one
+"""Seconds per epoch of our FNO and of neuraloperator's, loader, trainer and validation included, in turns, in one
 process: python experiments/fno_benchmark/epochs.py [EXPERIMENT ...] [--turns 3] [--batches 10] [--to FILE]
 
 Of an epoch --batches training batches are run, and stand for all; validation is run in full. Medians of --turns, after
