@@ -35,7 +35,7 @@ GOLDEN = [
     (["data.window=3"], "data.window=3: wanted Window, got int"),
     (["problem.solver.scheme=rk4"], "problem.solver.scheme='rk4' is not known"),
     (["model.width=-4"], "model.width=-4, model.depth=2: both must be at least 1"),
-    (["model.modes=[4]"], "model.modes=[4]; wanted one number or 2, one for each of ('x', 'y')"),
+    (["model.modes=[4]"], "model.modes=[4]; wanted one or 2, one for each of ('x', 'y')"),
     (["data.window.n_in=50"], "need trajectories of 51 frames; these have 6"),
     (["data.split=[0.5,0.1,0.1]"], "three fractions (train, validation, test), the first positive, that sum to 1"),
     (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
