@@ -27,7 +27,7 @@ from pdeops.window import Window
 
 def generate(config: dict[str, Any]) -> Path:
     """Make the data file of a configuration; print where it is."""
-    path = _data(config).prepare()
+    path = data_module(config).prepare()
     DataFile(path)  # one that is there already may be broken, or a virtual one without its shards
     print(path)
     return path
@@ -35,7 +35,7 @@ def generate(config: dict[str, Any]) -> Path:
 
 def train(config: dict[str, Any]) -> float | None:
     """Train, test, and leave a surrogate, figures and metrics in the run's directory; the validation error."""
-    _quiet()
+    quiet()
     out = Path(HydraConfig.get().runtime.output_dir)
     trainer = _build(
         "trainer",
@@ -45,12 +45,12 @@ def train(config: dict[str, Any]) -> float | None:
         logger=[_build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
     )
-    data = _data(config)
+    data = data_module(config)
     saved = _start(config)
     _rehearse(config, data.bind(), saved)
     data.open()
     L.seed_everything(config["seed"], verbose=False)
-    task = _task(config, data, saved)
+    task = make_task(config, data, saved)
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
         model = task.surrogate.model
@@ -99,7 +99,8 @@ def _build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any)
         raise InputError(f"{group}: {first_line(error)}") from error
 
 
-def _data(config: dict[str, Any]) -> Any:
+def data_module(config: dict[str, Any]) -> Any:
+    """The data of a configuration, with the problem it names."""
     return _build("data", config["data"], problem=_build("problem", config["problem"]))
 
 
@@ -130,7 +131,8 @@ def _model(config: dict[str, Any], window: Window) -> Any:
     return _build("model", config["model"], *sizes)
 
 
-def _task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any:
+def make_task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any:
+    """The Lightning module of a configuration: a new surrogate, or a saved one put onto this data."""
     return _build(
         "task",
         config["task"],
@@ -211,7 +213,7 @@ def _draw(out: Path, surrogate: Any, data: Any) -> None:
     compare(v, u, window.bound.space, out / "figures" / "test.png", columns=columns, title=title)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

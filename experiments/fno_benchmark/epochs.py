@@ -16,11 +16,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from runs import LABELS
 from setting import configuration, prepared, trainer
 from table import PUBLISHED
 
-from pdeops.training import _quiet
+from pdeops.training import quiet
+from runs import LABELS
 
 
 class Clock(L.Callback):
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--to", type=Path)
     options = parser.parse_args()
-    _quiet()
+    quiet()
     rows = []
     for experiment in options.experiments:
         sides = [prepared(configuration(f"experiment={experiment}", f"model={model}")) for model in LABELS]

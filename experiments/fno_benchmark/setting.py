@@ -20,10 +20,10 @@ def configuration(*overrides: str) -> dict[str, Any]:
 
 def prepared(config: dict[str, Any]) -> tuple[Fit, Any]:
     """A new task and its data, generated where they are not there."""
-    data = training._data(config)
+    data = training.data_module(config)
     data.open()
     L.seed_everything(config["seed"], verbose=False)
-    return training._task(config, data, None), data
+    return training.make_task(config, data, None), data
 
 
 def trainer(epochs: int, *callbacks: L.Callback, **more: Any) -> L.Trainer:

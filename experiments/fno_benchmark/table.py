@@ -12,10 +12,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runs import LABELS, Run, collect
-
 import pdeops
 from pdeops.report.canvas import pyplot, save
+from runs import LABELS, Run, collect
 
 # relative L2 errors that Li et al. (ICLR 2021) print: 1000 training samples, 500 epochs
 PUBLISHED = {
