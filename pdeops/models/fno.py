@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,7 +15,7 @@ from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.activation import gated_gelu, gelu
+from pdeops.nn.block import fits, fused, residual
 from pdeops.nn.mixing import Weights
 from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
 from pdeops.nn.spectral_conv import SpectralConv
@@ -224,20 +225,11 @@ class _Block(nn.Module):
 
     def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
         at_out = v if n_out == tuple(v.shape[1:-1]) else self.spectral.transform.interpolate(v, n_out)
-        y = self.spectral(v, n_out, onto=self.skip(at_out))
-        if self.norms:
-            y = self.norms[0](y)
-        if not self.last:
-            y = gelu(y)
-        if self.mlp is None:
-            return y
-        y = self.mlp(y)
-        if not (self.last or self.norms):
-            return gated_gelu(y, self.gate, at_out)
-        y = torch.addcmul(y, self.gate, at_out)
-        if self.norms:
-            y = self.norms[1](y)
-        return y if self.last else gelu(y)
+        gate = None if self.mlp is None else self.gate
+        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, self.norms):
+            return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
+        spectral = partial(self.spectral, v, n_out)
+        return residual(spectral, at_out, self.skip, self.mlp, gate, self.norms, self.last)
 
 
 @constant

@@ -16,10 +16,15 @@ class Pointwise(nn.Linear):
     """
 
     def forward(self, v: Tensor) -> Tensor:
-        rows = v.flatten(1, -2)
-        weight = self.weight.t().expand(rows.shape[0], -1, -1)
-        y = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias, rows, weight)
-        return y.view(*v.shape[:-1], self.out_features)
+        return pointwise(v, self.weight, self.bias)
+
+
+def pointwise(v: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`Pointwise` of these weights."""
+    rows = v.flatten(1, -2)
+    batch = weight.t().expand(rows.shape[0], -1, -1)
+    y = torch.bmm(rows, batch) if bias is None else torch.baddbmm(bias, rows, batch)
+    return y.view(*v.shape[:-1], weight.shape[0])
 
 
 class GroupNorm(nn.GroupNorm):
