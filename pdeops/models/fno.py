@@ -17,7 +17,8 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.nn.block import fits, fused, residual
 from pdeops.nn.mixing import Weights
-from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import GroupNorm, Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 
 Norm = Literal["none", "group", "instance"]
@@ -93,12 +94,12 @@ class FNO(nn.Module):
             raise InputError(f"model.norm=group has four groups of channels; model.width={width} is no multiple of 4")
 
         features = in_channels + (d if coordinates else 0)
-        self.lifting = mlp(features, round(lifting_ratio * width), width)
+        self.lifting = MLP(features, round(lifting_ratio * width), width)
         self.blocks = nn.ModuleList()
         for l in range(depth):
             conv = SpectralConv(width, width, self.modes, bases=bases(grid_in, self.basis), weights=weights, rank=rank)
             self.blocks.append(_Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
-        self.projection = mlp(width, round(projection_ratio * width), out_channels)
+        self.projection = MLP(width, round(projection_ratio * width), out_channels)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
@@ -215,9 +216,9 @@ class _Block(nn.Module):
         self.last = last
         self.spectral = conv
         self.skip = Pointwise(width, width)
-        self.mlp: nn.Sequential | None = None
+        self.mlp: MLP | None = None
         if hidden > 0:
-            self.mlp = mlp(width, hidden, width)
+            self.mlp = MLP(width, hidden, width)
             self.gate = nn.Parameter(torch.ones(width))
         groups = {"none": 0, "group": 4, "instance": width}[norm]
         ends = 0 if groups == 0 else 1 if self.mlp is None else 2

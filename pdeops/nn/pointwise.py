@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pdeops.nn.activation import GELU
-
 
 class Pointwise(nn.Linear):
     """v W^T + b, (B, *n, C_in) -> (B, *n, C_out), as one product per sample.
@@ -39,8 +37,3 @@ class GroupNorm(nn.GroupNorm):
         variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)
         unit = (grouped - mean) * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias, unit.view(v.shape), self.weight)
-
-
-def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """Pointwise, GELU, Pointwise."""
-    return nn.Sequential(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))

@@ -6,7 +6,8 @@ import torch
 from pdeops.models import fno
 from pdeops.nn import activation, block
 from pdeops.nn.activation import GELU
-from pdeops.nn.pointwise import Pointwise, mlp
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import Pointwise
 
 pytest.importorskip("numba")
 SHAPE = (2, 37, 41)  # no multiple of a tile or of a chunk
@@ -25,11 +26,12 @@ def made(shape=SHAPE, channels=48, hidden=32, dtype=torch.float32):
 def modules(inputs):
     """s, v, skip, mlp and gate of these inputs; the modules take them for their weights."""
     s, v, w, b, w1, b1, w2, b2, gate = inputs
-    layers = [Pointwise(*x.shape[::-1]) for x in (w, w1, w2)]
+    skip, chain = Pointwise(*w.shape), MLP(*w1.shape[::-1], len(w2))
+    layers = skip, chain[0], chain[2]
     for layer, weight, bias in zip(layers, (w, w1, w2), (b, b1, b2), strict=True):
         del layer.weight, layer.bias
         layer.weight, layer.bias = weight, bias
-    return s, v, layers[0], torch.nn.Sequential(layers[1], GELU(), layers[2]), gate
+    return s, v, skip, chain, gate
 
 
 def compiled(inputs, last):
@@ -38,7 +40,7 @@ def compiled(inputs, last):
 
 def plain(inputs, last):
     s, v, skip, mlp, gate = modules(inputs)
-    return block.residual(s.add, v, skip, mlp, gate, (), last)
+    return block.residual(s.add, v, skip, torch.nn.Sequential(mlp[0], torch.nn.GELU(), mlp[2]), gate, (), last)
 
 
 def gradients(function, inputs, last, dout):
@@ -53,7 +55,7 @@ def error(a, b):
 @pytest.fixture
 def passes(monkeypatch):
     """The compiled passes over blocks that were taken."""
-    job = block._required()[1]
+    job = activation._required()[0]
     known, run, taken = block._required()[0], job.run, []
     names = {known.forward: "forward", known.backward: "backward"}
     monkeypatch.setattr(job, "run", lambda f, *a: (taken.append(names[f]) if f in names else None, run(f, *a)))
@@ -102,7 +104,9 @@ def test_only_some_gradients_and_none():
 def test_batched_gradients():
     inputs = made((2, 20, 20), 32, 32)
     dout = torch.randn(2, 2, 20, 20, 32)
-    ours, theirs = (torch.autograd.grad(f(inputs, False), inputs, dout, is_grads_batched=True) for f in (compiled, plain))
+    ours, theirs = (
+        torch.autograd.grad(f(inputs, False), inputs, dout, is_grads_batched=True) for f in (compiled, plain)
+    )
     assert all(error(a, b) < 1e-5 for a, b in zip(ours, theirs, strict=True))
 
 
@@ -151,7 +155,7 @@ def test_an_fno_takes_it(passes):
 
 
 def parts(channels=32, hidden=32):
-    return [torch.randn(2, 40, 40, channels), Pointwise(channels, channels), mlp(channels, hidden, channels)]
+    return [torch.randn(2, 40, 40, channels), Pointwise(channels, channels), MLP(channels, hidden, channels)]
 
 
 @pytest.mark.parametrize(
@@ -171,13 +175,16 @@ def test_what_it_does_not_take(monkeypatch):
     v, skip, chain = parts()
     gate = torch.ones(32)
     assert block.fits(v, skip, chain, gate, ())
-    assert not block.fits(v, skip, None, None, ())
+    assert not block.fits(v, skip, None, gate, ())
     assert not block.fits(v, skip, chain, gate, (GELU(),))
     assert not block.fits(v.double(), skip, chain, gate, ())
     assert not block.fits(v.transpose(1, 2), skip, chain, gate, ())
     assert not block.fits(v, skip, chain, gate.double(), ())
     assert not block.fits(v, torch.nn.Linear(32, 32), chain, gate, ())
-    assert not block.fits(v, skip, torch.nn.Sequential(chain[0], torch.nn.ReLU(), chain[2]), gate, ())
+    assert not block.fits(v, skip, torch.nn.Sequential(*chain), gate, ())
+    chain[1] = torch.nn.ReLU()
+    assert not block.fits(v, skip, chain, gate, ())
+    chain[1] = GELU()
     with torch.autocast("cpu", torch.bfloat16):
         assert not block.fits(v, skip, chain, gate, ())
     for part in (skip, chain, chain[1]):

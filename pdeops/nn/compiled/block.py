@@ -8,14 +8,10 @@ way through memory.
 
 from __future__ import annotations
 
-from pdeops.nn.compiled.gelu import inlined, slope, value
+from pdeops.nn.compiled.gelu import activate, inlined, through
 from pdeops.nn.compiled.job import NEXT, body, floats, take
-from pdeops.nn.compiled.product import product
-
-TILE = 64  # rows
-TILES = 4  # that a thread takes at a time, forwards
-CHUNKS = 32  # of rows, each with its own sums of the weights' gradients
-TURN = 1  # of a job: threads that have come so far
+from pdeops.nn.compiled.product import add_rows, product
+from pdeops.nn.compiled.tile import TILE, TILES, TURN
 
 
 def scratch(channels: int, hidden: int) -> int:
@@ -29,33 +25,11 @@ def parameters(channels: int, hidden: int) -> int:
 
 
 @inlined
-def activate(n, x, y):
-    """y = gelu(x), n numbers."""
-    x, y = floats(x), floats(y)
-    for i in range(n):
-        y[i] = value(x[i])
-
-
-@inlined
-def through(n, x, dy, dx):
-    """dx = gelu'(x) dy; not in place, where LLVM's vectors step aside for one number at a time."""
-    x, dy, dx = floats(x), floats(dy), floats(dx)
-    for i in range(n):
-        dx[i] = slope(x[i]) * dy[i]
-
-
-@inlined
 def multiply(n, x, y, z):
     """z = x y."""
     x, y, z = floats(x), floats(y), floats(z)
     for i in range(n):
         z[i] = x[i] * y[i]
-
-
-@inlined
-def add_rows(total, ones, x, rows, columns):
-    """total (columns) += sum of the rows of x."""
-    product(total, 0, total, 0, ones + 4, ones, 0, 0, x, 1, rows, columns)
 
 
 @body
@@ -102,7 +76,7 @@ def backward(job):
 
     Chunk i adds the gradients of the parameters to row i of `sums`, in the order of `parameters`.
     """
-    n, c, h, last, length = job[2], job[3], job[4], job[5], job[6]
+    n, c, h, last, limit = job[2], job[3], job[4], job[5], job[6]
     zeros, ones, dout0, y0, v0 = job[8], job[9], job[10], job[11], job[12]
     w, w1, w1t, b1, w2, w2t, b2, gates = job[13], job[14], job[15], job[16], job[17], job[18], job[19], job[20]
     ds0, dv0, sums = job[21], job[22], job[23]
@@ -113,14 +87,14 @@ def backward(job):
     t, dt, dx = x + thin, x + 2 * thin, x + 3 * thin
     while True:
         chunk = take(job, NEXT, 1)
-        if chunk * length >= n:
+        if chunk * limit >= n:
             return
         dw = sums + 4 * chunk * (c * (c + 2 * h + 3) + h)
         dw1 = dw + 4 * c * c
         dw2 = dw1 + 4 * c * h
         db = dw2 + 4 * c * h
         db2, dg, db1 = db + 4 * c, db + 8 * c, db + 12 * c
-        for first in range(chunk * length, min((chunk + 1) * length, n), TILE):
+        for first in range(chunk * limit, min((chunk + 1) * limit, n), TILE):
             rows = min(TILE, n - first)
             at = 4 * first * c
             y, v, ds, dv = y0 + at, v0 + at, ds0 + at, dv0 + at

@@ -109,3 +109,9 @@ def product(out, out_row, init, init_row, bias, a, a_row, a_column, b, rows, inn
             for c in range(j, min(j + 2 * LANES, columns), LANES):
                 o, n, x = out + 4 * (i * out_row + c), init + 4 * (i * init_row + c), a + 4 * i * a_row
                 _row(o, out_row, n, init_row, bias + 4 * c, x, a_row, a_column, b + 4 * c, columns, inner)
+
+
+@njit(**CONTRACT)
+def add_rows(total, ones, x, rows, columns):
+    """total (columns) += sum of the rows of x."""
+    product(total, 0, total, 0, ones + 4, ones, 0, 0, x, 1, rows, columns)
