@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,9 +15,10 @@ from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.activation import gated_gelu, gelu
+from pdeops.nn.block import fits, fused, residual
 from pdeops.nn.mixing import Weights
-from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import GroupNorm, Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 
 Norm = Literal["none", "group", "instance"]
@@ -92,12 +94,12 @@ class FNO(nn.Module):
             raise InputError(f"model.norm=group has four groups of channels; model.width={width} is no multiple of 4")
 
         features = in_channels + (d if coordinates else 0)
-        self.lifting = mlp(features, round(lifting_ratio * width), width)
+        self.lifting = MLP(features, round(lifting_ratio * width), width)
         self.blocks = nn.ModuleList()
         for l in range(depth):
             conv = SpectralConv(width, width, self.modes, bases=bases(grid_in, self.basis), weights=weights, rank=rank)
             self.blocks.append(_Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
-        self.projection = mlp(width, round(projection_ratio * width), out_channels)
+        self.projection = MLP(width, round(projection_ratio * width), out_channels)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
@@ -214,9 +216,9 @@ class _Block(nn.Module):
         self.last = last
         self.spectral = conv
         self.skip = Pointwise(width, width)
-        self.mlp: nn.Sequential | None = None
+        self.mlp: MLP | None = None
         if hidden > 0:
-            self.mlp = mlp(width, hidden, width)
+            self.mlp = MLP(width, hidden, width)
             self.gate = nn.Parameter(torch.ones(width))
         groups = {"none": 0, "group": 4, "instance": width}[norm]
         ends = 0 if groups == 0 else 1 if self.mlp is None else 2
@@ -224,20 +226,11 @@ class _Block(nn.Module):
 
     def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
         at_out = v if n_out == tuple(v.shape[1:-1]) else self.spectral.transform.interpolate(v, n_out)
-        y = self.spectral(v, n_out, onto=self.skip(at_out))
-        if self.norms:
-            y = self.norms[0](y)
-        if not self.last:
-            y = gelu(y)
-        if self.mlp is None:
-            return y
-        y = self.mlp(y)
-        if not (self.last or self.norms):
-            return gated_gelu(y, self.gate, at_out)
-        y = torch.addcmul(y, self.gate, at_out)
-        if self.norms:
-            y = self.norms[1](y)
-        return y if self.last else gelu(y)
+        gate = None if self.mlp is None else self.gate
+        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, self.norms):
+            return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
+        spectral = partial(self.spectral, v, n_out)
+        return residual(spectral, at_out, self.skip, self.mlp, gate, self.norms, self.last)
 
 
 @constant

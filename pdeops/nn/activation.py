@@ -29,14 +29,14 @@ class GELU(nn.Module):
 
 def gelu(x: Tensor) -> Tensor:
     """x Phi(x). Compiled, it is infinity and 0 at the infinities, where torch's may not be a number."""
-    if not _suits(x):
+    if not suits(x):
         return F.gelu(x)
     return _Gelu.apply(x) if x.requires_grad and torch.is_grad_enabled() else _gelu(x)
 
 
 def gated_gelu(m: Tensor, gate: Tensor, v: Tensor) -> Tensor:
     """gelu(m + gate v): m and v (..., C), gate (C,)."""
-    if not m.shape == v.shape == (*m.shape[:-1], *gate.shape) or not _suits(m, gate, v):
+    if not m.shape == v.shape == (*m.shape[:-1], *gate.shape) or not suits(m, gate, v):
         return gelu(torch.addcmul(m, gate, v))
     needed = m.requires_grad or gate.requires_grad or v.requires_grad
     return _GatedGelu.apply(m, gate, v) if needed and torch.is_grad_enabled() else _gated(m, gate, v)
@@ -64,7 +64,7 @@ class _GatedGelu(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         m, gate, v = ctx.saved_tensors
         dy = dy.contiguous()
-        if torch.is_grad_enabled() or not _suits(dy, m, gate, v):  # differentiable, or seen by a transform
+        if torch.is_grad_enabled() or not suits(dy, m, gate, v):  # differentiable, or seen by a transform
             dm = _gelu_backward(dy, torch.addcmul(m, gate, v))
             return dm, (v * dm).sum_to_size(gate.shape), gate * dm
         job, _, gated = _required()
@@ -73,7 +73,7 @@ class _GatedGelu(torch.autograd.Function):
         block = rows * channels
         dm, dv = torch.empty_like(m), torch.empty_like(v)
         sums = torch.zeros(-(-n // (gated.BLOCKS * block)) * rows, channels)
-        job.run(gated.backward, _threads(), n, block, dy, m, gate.repeat(rows), v, dm, dv, sums)
+        job.run(gated.backward, threads(), n, block, dy, m, gate.repeat(rows), v, dm, dv, sums)
         # by numpy, in order: torch's sum may depend on threads
         return dm, torch.from_numpy(sums.numpy().sum(0)), dv
 
@@ -81,17 +81,17 @@ class _GatedGelu(torch.autograd.Function):
 def _gelu(x: Tensor) -> Tensor:
     job, passes, _ = _required()
     x, y = x.detach(), torch.empty_like(x)
-    job.run(passes.forward, _threads(), x.numel(), x, y)
+    job.run(passes.forward, threads(), x.numel(), x, y)
     return y
 
 
 def _gelu_backward(dy: Tensor, x: Tensor) -> Tensor:
     dy = dy.contiguous()
-    if torch.is_grad_enabled() or not _suits(dy, x):  # differentiable, or seen by a transform
+    if torch.is_grad_enabled() or not suits(dy, x):  # differentiable, or seen by a transform
         return torch.ops.aten.gelu_backward(dy, x)
     job, passes, _ = _required()
     dx = torch.empty_like(x)
-    job.run(passes.backward, _threads(), x.numel(), dy, x, dx)
+    job.run(passes.backward, threads(), x.numel(), dy, x, dx)
     return dx
 
 
@@ -99,11 +99,11 @@ def _gated(m: Tensor, gate: Tensor, v: Tensor) -> Tensor:
     job, _, gated = _required()
     rows = gated.rows(len(gate))
     y = torch.empty_like(m)
-    job.run(gated.forward, _threads(), m.numel(), rows * len(gate), m, gate.detach().repeat(rows), v, y)
+    job.run(gated.forward, threads(), m.numel(), rows * len(gate), m, gate.detach().repeat(rows), v, y)
     return y
 
 
-def _suits(*tensors: Tensor) -> bool:
+def suits(*tensors: Tensor) -> bool:
     """Whether all are contiguous single-precision numbers in memory, the first one large, numba is here, and nobody
     must see what is done to them."""
     return (
@@ -148,7 +148,7 @@ def _required() -> tuple[ModuleType, ModuleType, ModuleType]:
 _forked = False
 
 
-def _threads() -> int:
+def threads() -> int:
     """torch's number of threads; 1 in a forked process, where a pool begun before the fork has no threads."""
     return 1 if _forked else torch.get_num_threads()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pdeops.nn.activation import GELU
-
 
 class Pointwise(nn.Linear):
     """v W^T + b, (B, *n, C_in) -> (B, *n, C_out), as one product per sample.
@@ -16,10 +14,15 @@ class Pointwise(nn.Linear):
     """
 
     def forward(self, v: Tensor) -> Tensor:
-        rows = v.flatten(1, -2)
-        weight = self.weight.t().expand(rows.shape[0], -1, -1)
-        y = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias, rows, weight)
-        return y.view(*v.shape[:-1], self.out_features)
+        return pointwise(v, self.weight, self.bias)
+
+
+def pointwise(v: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`Pointwise` of these weights."""
+    rows = v.flatten(1, -2)
+    batch = weight.t().expand(rows.shape[0], -1, -1)
+    y = torch.bmm(rows, batch) if bias is None else torch.baddbmm(bias, rows, batch)
+    return y.view(*v.shape[:-1], weight.shape[0])
 
 
 class GroupNorm(nn.GroupNorm):
@@ -34,8 +37,3 @@ class GroupNorm(nn.GroupNorm):
         variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)
         unit = (grouped - mean) * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias, unit.view(v.shape), self.weight)
-
-
-def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """Pointwise, GELU, Pointwise."""
-    return nn.Sequential(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))

@@ -204,7 +204,7 @@ def test_without_a_team_it_is_done_alone(monkeypatch):
 
 
 def _child(queue, x):
-    queue.put((activation._threads(), np.asarray(gelu(x))))
+    queue.put((activation.threads(), np.asarray(gelu(x))))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

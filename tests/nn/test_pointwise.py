@@ -1,7 +1,8 @@
 import torch
 from torch.nn import functional
 
-from pdeops.nn.pointwise import GroupNorm, Pointwise, mlp
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import GroupNorm, Pointwise
 
 
 def test_a_linear_map_of_the_channels_with_its_gradients():
@@ -24,4 +25,4 @@ def test_group_norm_is_torchs_with_channels_last():
 
 
 def test_a_field_of_no_samples():
-    assert mlp(3, 8, 2)(torch.randn(0, 4, 4, 3)).shape == (0, 4, 4, 2)
+    assert MLP(3, 8, 2)(torch.randn(0, 4, 4, 3)).shape == (0, 4, 4, 2)

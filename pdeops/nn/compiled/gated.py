@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdeops.nn.compiled.gelu import slope, value
-from pdeops.nn.compiled.job import body, floats, take
+from pdeops.nn.compiled.job import NEXT, body, floats, take
 
 BLOCK = 1024  # numbers of a block, about
 BLOCKS = 16  # that a thread takes at a time
@@ -20,7 +20,7 @@ def forward(job):
     n, block = job[1], job[2]
     m, gate, v, y = floats(job[3]), floats(job[4]), floats(job[5]), floats(job[6])
     while True:
-        chunk = take(job, BLOCKS * block)
+        chunk = take(job, NEXT, BLOCKS * block)
         if chunk >= n:
             return
         for b in range(BLOCKS):
@@ -39,7 +39,7 @@ def backward(job):
     dy, m, gate, v = floats(job[3]), floats(job[4]), floats(job[5]), floats(job[6])
     dm, dv, sums = floats(job[7]), floats(job[8]), floats(job[9])
     while True:
-        chunk = take(job, BLOCKS * block)
+        chunk = take(job, NEXT, BLOCKS * block)
         if chunk >= n:
             return
         start = chunk // BLOCKS

@@ -33,13 +33,14 @@ body = cfunc(types.void(types.CPointer(types.int64)), cache=True, **CONTRACT)
 
 
 @intrinsic
-def take(typingctx, job, count):
-    """job[NEXT], and job[NEXT] += count, in one step among threads."""
+def take(typingctx, job, item, count):
+    """job[item], and job[item] += count, in one step among threads."""
 
     def code(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", *arguments, "monotonic")
+        job, item, count = arguments
+        return builder.atomic_rmw("add", builder.gep(job, [item]), count, "monotonic")
 
-    return types.int64(types.CPointer(types.int64), types.int64), code
+    return types.int64(types.CPointer(types.int64), types.int64, types.int64), code
 
 
 @intrinsic

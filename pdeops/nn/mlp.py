@@ -1,0 +1,114 @@
+"""A perceptron with one hidden layer, in one compiled pass over tiles of rows where `activation` has compiled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from pdeops.nn.activation import GELU, gelu, suits, threads
+from pdeops.nn.pointwise import Pointwise, pointwise
+
+
+class MLP(nn.Sequential):
+    """gelu(x W1^T + b1) W2^T + b2 on the channels of every node, (B, *n, n_in) -> (B, *n, n_out)."""
+
+    def __init__(self, n_in: int, hidden: int, n_out: int) -> None:
+        super().__init__(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self[0].weight.shape[0] % 16 or not as_built(self):
+            return super().forward(x)
+        inputs = (x.contiguous(), *weights(self))
+        if not suits(*inputs):
+            return super().forward(x)
+        needed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+        return _Fused.apply(*inputs) if needed else _forward(*inputs)
+
+
+def as_built(chain: nn.Module) -> bool:
+    """Whether this is an `MLP` whose parts nobody has changed or listens to, and no autocast wants other numbers."""
+    if type(chain) is not MLP or torch.is_autocast_enabled("cpu"):
+        return False
+    return tuple(map(type, chain)) == (Pointwise, GELU, Pointwise) and not any(map(hooked, chain.modules()))
+
+
+def hooked(part: nn.Module) -> bool:
+    """Whether somebody listens to what a module does."""
+    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
+
+
+def weights(chain: MLP) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """W1, b1, W2, b2."""
+    first, second = chain[0], chain[2]
+    return first.weight, first.bias, second.weight, second.bias
+
+
+def composed(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """`MLP` of these weights, by torch's operators."""
+    return pointwise(gelu(pointwise(x, w1, b1)), w2, b2)
+
+
+def differentiable(y: Tensor, inputs: Sequence[Tensor], needed: Sequence[bool], dy: Tensor, graph: bool) -> list[Any]:
+    """The gradients of those inputs that need one, else None, on their own graph if `graph`."""
+    wanted = [x for x, need in zip(inputs, needed, strict=True) if need]
+    found = iter(torch.autograd.grad(y, wanted, dy, create_graph=graph))
+    return [next(found) if need else None for need in needed]
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*inputs)
+        return _forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, dy, graph = ctx.saved_tensors, dy.contiguous(), torch.is_grad_enabled()
+        if graph or not suits(inputs[0], dy, *inputs):  # differentiable, or seen by a transform
+            with torch.enable_grad():
+                return tuple(differentiable(composed(*inputs), inputs, ctx.needs_input_grad, dy, graph))
+        return _backward(dy, *inputs, wanted=ctx.needs_input_grad[0])
+
+
+def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    mlp, job, _ = _required()
+    x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
+    (hidden, n_in), n_out = w1.shape, len(w2)
+    wide, team = mlp.padded(n_out), threads()
+    y = x.new_empty(*x.shape[:-1], n_out)
+    scratch, zeros = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(max(hidden, wide))
+    factors = w1.t().contiguous(), b1, pad(w2.t(), (0, wide - n_out)).contiguous(), pad(b2, (0, wide - n_out))
+    sizes = x.numel() // n_in, n_in, hidden, n_out, wide, scratch.shape[1]
+    job.run(mlp.forward, team, 0, *sizes, scratch, zeros, x, *factors, y)
+    return y
+
+
+def _backward(dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, wanted: bool) -> tuple[Any, ...]:
+    mlp, job, tile = _required()
+    x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
+    (hidden, n_in), n_out = w1.shape, len(w2)
+    wide, broad, team, rows = mlp.padded(n_in), mlp.padded(n_out), threads(), x.numel() // n_in
+    dx, length = torch.empty_like(x) if wanted else None, tile.length(rows)
+    scratch, one = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(1 + max(hidden, wide, broad))
+    one[0] = 1
+    parts = n_in * hidden, n_out * hidden, hidden, broad
+    sums = x.new_zeros(-(-rows // length), sum(parts))
+    factors = pad(w1, (0, wide - n_in)), w1.t().contiguous(), b1, w2
+    sizes = rows, n_in, hidden, n_out, wide, broad, length, wanted, scratch.shape[1]
+    job.run(mlp.backward, team, 0, *sizes, scratch, one[1:], one, dy, x, *factors, x if dx is None else dx, sums)
+    # by numpy, in order: torch's sum may depend on threads
+    dw1, dw2, db1, db2 = torch.from_numpy(sums.numpy().sum(0)).split(parts)
+    return dx, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]
+
+
+@cache
+def _required() -> tuple[ModuleType, ModuleType, ModuleType]:
+    from pdeops.nn.compiled import job, mlp, tile
+
+    return mlp, job, tile
