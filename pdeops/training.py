@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from pdeops.config import differences, from_config, to_config
 from pdeops.data.file import DataFile
 from pdeops.errors import InputError, first_line
+from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve
 from pdeops.report.tables import metric_table
@@ -36,6 +37,7 @@ def generate(config: dict[str, Any]) -> Path:
 def train(config: dict[str, Any]) -> float | None:
     """Train, test, and leave a surrogate, figures and metrics in the run's directory; the validation error."""
     quiet()
+    keep_freed()
     out = Path(HydraConfig.get().runtime.output_dir)
     trainer = _build(
         "trainer",
