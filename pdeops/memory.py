@@ -15,8 +15,8 @@ def keep_freed() -> None:
     library is glibc.
 
     By default arrays above 128 KiB go back to the system when they are freed, and every page of the next one is
-    cleared at its first touch: for passes over batches of fields that takes several times as long as the arithmetic, and
-    a tenth to a third of a training step.
+    cleared at its first touch: for passes over batches of fields that takes several times as long as the arithmetic,
+    and a tenth to a third of a training step.
     """
     if sys.platform != "linux":
         return

@@ -58,7 +58,7 @@ class Contender:
         self.optimizer.zero_grad()
         with self.context():
             prediction = self.run(a)
-        mse_loss(prediction.float(), u).backward()
+        mse_loss(prediction.to(u.dtype), u).backward()
 
     def jobs(self, a: Tensor, u: Tensor) -> tuple[Job, Job]:
         """A forward pass; a whole training step."""
