@@ -121,7 +121,8 @@ class FNO(nn.Module):
         for block in self.blocks:
             v = self._run(block, v, padded_out if block.last else tuple(v.shape[1:-1]))
         for dim, n in enumerate(n_out, start=1):
-            v = v.narrow(dim, 0, n)
+            if n < v.shape[dim]:  # else its gradient would be a copy
+                v = v.narrow(dim, 0, n)
         return self._run(self.projection, v).movedim(-1, 1)
 
     def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
@@ -226,11 +227,11 @@ class _Block(nn.Module):
 
     def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
         at_out = v if n_out == tuple(v.shape[1:-1]) else self.spectral.transform.interpolate(v, n_out)
-        gate = None if self.mlp is None else self.gate
-        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, self.norms):
+        norms = tuple(self.norms)
+        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, norms):
             return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
-        spectral = partial(self.spectral, v, n_out)
-        return residual(spectral, at_out, self.skip, self.mlp, gate, self.norms, self.last)
+        gate = None if self.mlp is None else self.gate
+        return residual(partial(self.spectral, v, n_out), at_out, self.skip, self.mlp, gate, norms, self.last)
 
 
 @constant

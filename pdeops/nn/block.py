@@ -42,7 +42,7 @@ def residual(
 
 def fused(s: Tensor, v: Tensor, skip: nn.Module, mlp: MLP, gate: Tensor, last: bool) -> Tensor:
     """`residual` with onto = s + ., where `fits` holds."""
-    inputs = (s.contiguous(), v, skip.weight, skip.bias, *weights(mlp), gate)
+    inputs = (s.contiguous(), v, *weights(skip, *mlp), gate)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         return _Fused.apply(last, *inputs)
     return _forward(last, inputs, keep=False)[0]
@@ -53,9 +53,8 @@ def fits(v: Tensor, skip: nn.Module, mlp: nn.Module, gate: Tensor, norms: Sequen
     single precision and of sizes that are multiples of 16."""
     if norms or not as_built(mlp) or type(skip) is not Pointwise or hooked(skip):
         return False
-    if any(size % 16 for size in mlp[0].weight.shape):
-        return False
-    return suits(v, skip.weight, skip.bias, *weights(mlp), gate)
+    inputs = (v, *weights(skip, *mlp), gate)
+    return not any(size % 16 for size in inputs[3].shape) and suits(*inputs)
 
 
 class _Fused(torch.autograd.Function):
@@ -90,7 +89,7 @@ def _forward(last: bool, inputs: Sequence[Tensor], keep: bool) -> tuple[Tensor, 
     scratch, zeros = v.new_empty(team, block.scratch(channels, hidden)), v.new_zeros(max(channels, hidden))
     weights = _transposed(w), b, _transposed(w1), b1, _transposed(w2), b2, gate.repeat(tile.TILE)
     sizes = v.numel() // channels, channels, hidden, last, keep
-    job.run(block.forward, team, 0, *sizes, scratch, zeros, s, v, *weights, out, y)
+    job.run(block.forward, team, 0, tile.TILE, *sizes, scratch, zeros, s, v, *weights, out, y)
     return out, y
 
 
@@ -107,7 +106,7 @@ def _backward(last: bool, y: Tensor, inputs: Sequence[Tensor], dout: Tensor) -> 
     sums = v.new_zeros(-(-rows // length), block.parameters(channels, hidden))
     weights = w, w1, _transposed(w1), b1, w2, _transposed(w2), b2, gate.repeat(tile.TILE)
     sizes = rows, channels, hidden, last, length
-    job.run(block.backward, team, 0, *sizes, scratch, one[1:], one, dout, y, v, *weights, ds, dv, sums)
+    job.run(block.backward, team, 0, tile.TILE, *sizes, scratch, one[1:], one, dout, y, v, *weights, ds, dv, sums)
     # by numpy, in order: torch's sum may depend on threads
     total = torch.from_numpy(sums.numpy().sum(0))
     dw, dw1, dw2, db, db2, dg, db1 = total.split([w.numel(), w1.numel(), w2.numel(), *[channels] * 3, hidden])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -22,16 +22,16 @@ class MLP(nn.Sequential):
         super().__init__(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self[0].weight.shape[0] % 16 or not as_built(self):
+        if not as_built(self):
             return super().forward(x)
-        inputs = (x.contiguous(), *weights(self))
-        if not suits(*inputs):
+        inputs = (x.contiguous(), *weights(*self))
+        if len(inputs[1]) % 16 or not suits(*inputs):
             return super().forward(x)
         needed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
         return _Fused.apply(*inputs) if needed else _forward(*inputs)
 
 
-def as_built(chain: nn.Module) -> bool:
+def as_built(chain: nn.Module) -> TypeGuard[MLP]:
     """Whether this is an `MLP` whose parts nobody has changed or listens to, and no autocast wants other numbers."""
     if type(chain) is not MLP or torch.is_autocast_enabled("cpu"):
         return False
@@ -43,10 +43,10 @@ def hooked(part: nn.Module) -> bool:
     return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
 
 
-def weights(chain: MLP) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """W1, b1, W2, b2."""
-    first, second = chain[0], chain[2]
-    return first.weight, first.bias, second.weight, second.bias
+def weights(*layers: nn.Module) -> list[Tensor]:
+    """The weight and the bias of each `Pointwise` among these modules."""
+    found: list[Any] = [getattr(layer, name) for layer in layers for name in ("weight", "bias") if hasattr(layer, name)]
+    return found
 
 
 def composed(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
@@ -73,11 +73,11 @@ class _Fused(torch.autograd.Function):
         if graph or not suits(inputs[0], dy, *inputs):  # differentiable, or seen by a transform
             with torch.enable_grad():
                 return tuple(differentiable(composed(*inputs), inputs, ctx.needs_input_grad, dy, graph))
-        return _backward(dy, *inputs, wanted=ctx.needs_input_grad[0])
+        return _backward(ctx.needs_input_grad[0], dy, *inputs)
 
 
 def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    mlp, job, _ = _required()
+    mlp, job, tile = _required()
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
     wide, team = mlp.padded(n_out), threads()
@@ -85,26 +85,28 @@ def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
     scratch, zeros = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(max(hidden, wide))
     factors = w1.t().contiguous(), b1, pad(w2.t(), (0, wide - n_out)).contiguous(), pad(b2, (0, wide - n_out))
     sizes = x.numel() // n_in, n_in, hidden, n_out, wide, scratch.shape[1]
-    job.run(mlp.forward, team, 0, *sizes, scratch, zeros, x, *factors, y)
+    job.run(mlp.forward, team, 0, tile.TILE, *sizes, scratch, zeros, x, *factors, y)
     return y
 
 
-def _backward(dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, wanted: bool) -> tuple[Any, ...]:
+def _backward(wanted: bool, dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Any, ...]:
     mlp, job, tile = _required()
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
     wide, broad, team, rows = mlp.padded(n_in), mlp.padded(n_out), threads(), x.numel() // n_in
-    dx, length = torch.empty_like(x) if wanted else None, tile.length(rows)
+    dx, length = torch.empty_like(x) if wanted else x, tile.length(rows)
     scratch, one = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(1 + max(hidden, wide, broad))
     one[0] = 1
     parts = n_in * hidden, n_out * hidden, hidden, broad
     sums = x.new_zeros(-(-rows // length), sum(parts))
     factors = pad(w1, (0, wide - n_in)), w1.t().contiguous(), b1, w2
     sizes = rows, n_in, hidden, n_out, wide, broad, length, wanted, scratch.shape[1]
-    job.run(mlp.backward, team, 0, *sizes, scratch, one[1:], one, dy, x, *factors, x if dx is None else dx, sums)
+    job.run(
+        mlp.backward, team, 0, tile.TILE, *sizes, scratch, one[1:], one, dy, x, *factors, x if dx is None else dx, sums
+    )
     # by numpy, in order: torch's sum may depend on threads
     dw1, dw2, db1, db2 = torch.from_numpy(sums.numpy().sum(0)).split(parts)
-    return dx, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]
+    return dx if wanted else None, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]
 
 
 @cache

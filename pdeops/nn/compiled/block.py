@@ -34,24 +34,25 @@ def multiply(n, x, y, z):
 
 @body
 def forward(job):
-    """N, C, H, last, keep, scratch, zeros, s, v, W^T, b, W1^T, b1, W2^T, b2, g as often as a tile has rows, out, y.
+    """Rows of a tile, N, C, H, last, keep, scratch, zeros, s, v, W^T, b, W1^T, b1, W2^T, b2, g as often as a tile has
+    rows, out, y.
 
     `zeros`: at least C and H of them; y is written where `keep` is not 0.
     """
-    n, c, h, last, keep = job[2], job[3], job[4], job[5], job[6]
+    tile, n, c, h, last, keep = job[2], job[3], job[4], job[5], job[6], job[7]
     zeros, s0, v0, wt, b, w1t, b1, w2t, b2, gates, out0, y0 = (
-        job[8], job[9], job[10], job[11], job[12], job[13], job[14], job[15], job[16], job[17], job[18], job[19],
+        job[9], job[10], job[11], job[12], job[13], job[14], job[15], job[16], job[17], job[18], job[19], job[20],
     )  # fmt: skip
-    wide, thin = 4 * TILE * c, 4 * TILE * h
-    y = job[7] + take(job, TURN, 1) * (5 * wide + 4 * thin)
+    wide, thin = 4 * tile * c, 4 * tile * h
+    y = job[8] + take(job, TURN, 1) * (5 * wide + 4 * thin)
     a, z, gv = y + wide, y + 2 * wide, y + 3 * wide
     x, t = y + 4 * wide, y + 4 * wide + thin
     while True:
-        chunk = take(job, NEXT, TILES * TILE)
+        chunk = take(job, NEXT, TILES * tile)
         if chunk >= n:
             return
-        for first in range(chunk, min(chunk + TILES * TILE, n), TILE):
-            rows = min(TILE, n - first)
+        for first in range(chunk, min(chunk + TILES * tile, n), tile):
+            rows = min(tile, n - first)
             at = 4 * first * c
             v, out = v0 + at, out0 + at
             if keep:
@@ -71,17 +72,17 @@ def forward(job):
 
 @body
 def backward(job):
-    """N, C, H, last, rows of a chunk, scratch, zeros, one and zeros, dout, y, v, W, W1, W1^T, b1, W2, W2^T, b2, g as
-    often as a tile has rows, ds, dv, sums.
+    """Rows of a tile, N, C, H, last, rows of a chunk, scratch, zeros, one and zeros, dout, y, v, W, W1, W1^T, b1, W2,
+    W2^T, b2, g as often as a tile has rows, ds, dv, sums.
 
     Chunk i adds the gradients of the parameters to row i of `sums`, in the order of `parameters`.
     """
-    n, c, h, last, limit = job[2], job[3], job[4], job[5], job[6]
-    zeros, ones, dout0, y0, v0 = job[8], job[9], job[10], job[11], job[12]
-    w, w1, w1t, b1, w2, w2t, b2, gates = job[13], job[14], job[15], job[16], job[17], job[18], job[19], job[20]
-    ds0, dv0, sums = job[21], job[22], job[23]
-    wide, thin = 4 * TILE * c, 4 * TILE * h
-    a = job[7] + take(job, TURN, 1) * (5 * wide + 4 * thin)
+    tile, n, c, h, last, limit = job[2], job[3], job[4], job[5], job[6], job[7]
+    zeros, ones, dout0, y0, v0 = job[9], job[10], job[11], job[12], job[13]
+    w, w1, w1t, b1, w2, w2t, b2, gates = job[14], job[15], job[16], job[17], job[18], job[19], job[20], job[21]
+    ds0, dv0, sums = job[22], job[23], job[24]
+    wide, thin = 4 * tile * c, 4 * tile * h
+    a = job[8] + take(job, TURN, 1) * (5 * wide + 4 * thin)
     z, dz, gz, zv = a + wide, a + 2 * wide, a + 3 * wide, a + 4 * wide
     x = a + 5 * wide
     t, dt, dx = x + thin, x + 2 * thin, x + 3 * thin
@@ -94,8 +95,8 @@ def backward(job):
         dw2 = dw1 + 4 * c * h
         db = dw2 + 4 * c * h
         db2, dg, db1 = db + 4 * c, db + 8 * c, db + 12 * c
-        for first in range(chunk * limit, min((chunk + 1) * limit, n), TILE):
-            rows = min(TILE, n - first)
+        for first in range(chunk * limit, min((chunk + 1) * limit, n), tile):
+            rows = min(tile, n - first)
             at = 4 * first * c
             y, v, ds, dv = y0 + at, v0 + at, ds0 + at, dv0 + at
             if last:

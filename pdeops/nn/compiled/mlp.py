@@ -42,20 +42,21 @@ def pad(x, x_row, y, y_row, rows):
 
 @body
 def forward(job):
-    """N, I, H, O, O padded, numbers of a thread's scratch, scratch, zeros, x, W1^T, b1, W2^T and b2 padded, y.
+    """Rows of a tile, N, I, H, O, O padded, numbers of a thread's scratch, scratch, zeros, x, W1^T, b1, W2^T
+    and b2 padded, y.
 
     `zeros`: as many as the longest row.
     """
-    n, k, h, o, wide, size = job[2], job[3], job[4], job[5], job[6], job[7]
-    zeros, x0, w1t, b1, w2t, b2, y0 = job[9], job[10], job[11], job[12], job[13], job[14], job[15]
-    z = job[8] + 4 * size * take(job, TURN, 1)
-    t, u = z + 4 * TILE * h, z + 8 * TILE * h
+    tile, n, k, h, o, wide, size = job[2], job[3], job[4], job[5], job[6], job[7], job[8]
+    zeros, x0, w1t, b1, w2t, b2, y0 = job[10], job[11], job[12], job[13], job[14], job[15], job[16]
+    z = job[9] + 4 * size * take(job, TURN, 1)
+    t, u = z + 4 * tile * h, z + 8 * tile * h
     while True:
-        chunk = take(job, NEXT, TILES * TILE)
+        chunk = take(job, NEXT, TILES * tile)
         if chunk >= n:
             return
-        for first in range(chunk, min(chunk + TILES * TILE, n), TILE):
-            rows = min(TILE, n - first)
+        for first in range(chunk, min(chunk + TILES * tile, n), tile):
+            rows = min(tile, n - first)
             y = y0 + 4 * first * o
             product(z, h, zeros, 0, b1, x0 + 4 * first * k, k, 1, w1t, rows, k, h)
             activate(rows * h, z, t)
@@ -68,17 +69,27 @@ def forward(job):
 
 @body
 def backward(job):
-    """N, I, H, O, I padded, O padded, rows of a chunk, whether dx is wanted, numbers of a thread's scratch, scratch,
-    zeros, one and zeros, dy, x, W1 padded, W1^T, b1, W2, dx, sums.
+    """Rows of a tile, N, I, H, O, I padded, O padded, rows of a chunk, whether dx is wanted, numbers of a thread's
+    scratch, scratch, zeros, one and zeros, dy, x, W1 padded, W1^T, b1, W2, dx, sums.
 
     Chunk i adds the gradients of W1^T, W2, b1 and b2 (padded), one after the other, to row i of `sums`.
     """
-    n, k, h, o, wide, broad, limit, wanted = job[2], job[3], job[4], job[5], job[6], job[7], job[8], job[9]
-    zeros, ones, dy0, x0 = job[12], job[13], job[14], job[15]
-    w1, w1t, b1, w2, dx0, sums = job[16], job[17], job[18], job[19], job[20], job[21]
-    z = job[11] + 4 * job[10] * take(job, TURN, 1)
-    t, dt, dz = z + 4 * TILE * h, z + 8 * TILE * h, z + 12 * TILE * h
-    spare = z + 16 * TILE * h
+    tile, n, k, h, o, wide, broad, limit, wanted = (
+        job[2],
+        job[3],
+        job[4],
+        job[5],
+        job[6],
+        job[7],
+        job[8],
+        job[9],
+        job[10],
+    )
+    zeros, ones, dy0, x0 = job[13], job[14], job[15], job[16]
+    w1, w1t, b1, w2, dx0, sums = job[17], job[18], job[19], job[20], job[21], job[22]
+    z = job[12] + 4 * job[11] * take(job, TURN, 1)
+    t, dt, dz = z + 4 * tile * h, z + 8 * tile * h, z + 12 * tile * h
+    spare = z + 16 * tile * h
     while True:
         chunk = take(job, NEXT, 1)
         if chunk * limit >= n:
@@ -87,8 +98,8 @@ def backward(job):
         dw2 = dw1 + 4 * k * h
         db1 = dw2 + 4 * o * h
         db2 = db1 + 4 * h
-        for first in range(chunk * limit, min((chunk + 1) * limit, n), TILE):
-            rows = min(TILE, n - first)
+        for first in range(chunk * limit, min((chunk + 1) * limit, n), tile):
+            rows = min(tile, n - first)
             x, dy = x0 + 4 * first * k, dy0 + 4 * first * o
             if broad != o:
                 pad(dy, o, spare, broad, rows)

@@ -46,8 +46,6 @@ def _block(rows: int, vectors: int):
                 return builder.load(at(*where), align=4)
 
             places = [(i, j) for i in range(rows) for j in range(vectors)]
-            added = [load(bias, None, 0, j) for j in range(vectors)]
-            first = [builder.fadd(load(init, init_row, i, j), added[j]) for i, j in places]
             starts = [at(a, a_row, i) for i in range(rows)]
             before = builder.block
             loop, after = builder.append_basic_block("k"), builder.append_basic_block("end")
@@ -65,14 +63,16 @@ def _block(rows: int, vectors: int):
                 (k, ir.Constant(INT, 0), builder.add(k, ir.Constant(INT, 1))),
                 (offset, ir.Constant(INT, 0), builder.add(offset, a_column)),
                 (line, b, builder.add(line, builder.mul(b_row, ir.Constant(INT, 4)))),
-                *zip(sums, first, new, strict=True),
+                *((total, ir.Constant(VECTOR, None), then) for total, then in zip(sums, new, strict=True)),
             ]
             for phi, start, then in steps:
                 phi.add_incoming(start, before)
                 phi.add_incoming(then, loop)
             builder.cbranch(builder.icmp_signed("<", steps[0][2], count), loop, after)
             builder.position_at_end(after)
-            for (i, j), total in zip(places, new, strict=True):
+            added = [load(bias, None, 0, j) for j in range(vectors)]
+            for (i, j), total in zip(places, new, strict=True):  # last: fewer roundings of a sum that goes on
+                total = builder.fadd(total, builder.fadd(load(init, init_row, i, j), added[j]))
                 builder.store(total, at(out, out_row, i, j), align=4)
             return context.get_dummy_value()
 
