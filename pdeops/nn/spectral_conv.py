@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pdeops.bases.tables import Basis, Fourier, Role, analysis, synthesis
 from pdeops.errors import InputError
+from pdeops.nn import tables
 from pdeops.nn.mixing import Weights, mixing
 
 Method = Literal["auto", "gemm", "fft"]
@@ -54,7 +55,7 @@ class Transform:
                 z = _fft_pair(z.reshape(rows, n[i], 2, -1), k) if pair else _fft_half(z.reshape(rows, n[i], -1), k)
             else:
                 table = analysis((self.bases[i], self.roles[i]), (n[i], k), v.dtype, v.device)
-                z = _apply(table, z.reshape(rows, table.shape[1], -1))
+                z = tables.apply(table, z.reshape(rows, table.shape[1], -1))
         return z.view(batch, self.parts, *kept, channels)
 
     def synthesise(self, z: Tensor, n_in: Sequence[int], n_out: Sequence[int], onto: Tensor | None = None) -> Tensor:
@@ -69,9 +70,8 @@ class Transform:
             table = synthesis((self.bases[i], role), (n, k, n_in[i]), z.dtype, z.device)
             z = z.reshape(rows, table.shape[1], -1)
             if i == len(kept) - 1 and onto is not None:
-                y = torch.baddbmm(onto.reshape(rows, n, channels), table.expand(rows, -1, -1), z)
-                return y.view(batch, *n_out, channels)
-            z = _apply(table, z)
+                return tables.apply(table, z, onto.reshape(rows, n, channels)).view(batch, *n_out, channels)
+            z = tables.apply(table, z)
         y = z.view(batch, *n_out, channels)
         return y if onto is None else y + onto
 
@@ -130,10 +130,6 @@ class SpectralConv(nn.Module):
         first = [basis.first(have, k) for basis, have, k in zip(bases, self.stored, kept, strict=True)]
         z = self.weight(self.transform.analyse(v, kept), first)
         return self.transform.synthesise(z, n_in, n_out, onto)
-
-
-def _apply(table: Tensor, x: Tensor) -> Tensor:
-    return torch.bmm(table.expand(x.shape[0], -1, -1), x)
 
 
 def _fft_half(x: Tensor, k: int) -> Tensor:

@@ -20,7 +20,7 @@ MULTIPLE = 16  # numbers of columns are multiples of it
 VECTOR, INT = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
 
 
-def _block(rows: int, vectors: int):
+def _block(rows: int, vectors: int, past: bool):
     """out[:rows, : vectors LANES] = init + bias + sum over k < count of A[:, k] B[k].
 
     Addresses of float32 numbers: out, init, bias, a, b; strides in numbers: of rows of out, init (0: one row for all),
@@ -73,7 +73,9 @@ def _block(rows: int, vectors: int):
             added = [load(bias, None, 0, j) for j in range(vectors)]
             for (i, j), total in zip(places, new, strict=True):  # last: fewer roundings of a sum that goes on
                 total = builder.fadd(total, builder.fadd(load(init, init_row, i, j), added[j]))
-                builder.store(total, at(out, out_row, i, j), align=4)
+                stored = builder.store(total, at(out, out_row, i, j), align=4 * LANES if past else 4)
+                if past:
+                    stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
             return context.get_dummy_value()
 
         return types.none(*[types.int64] * 11), code
@@ -88,27 +90,35 @@ def _spread(builder, number):
     return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), mask)
 
 
-_large, _narrow, _row = _block(ROWS, 2), _block(ROWS, 1), _block(1, 1)
+def _product(past: bool):
+    large, narrow, row = _block(ROWS, 2, past), _block(ROWS, 1, past), _block(1, 1, past)
+
+    @njit(**CONTRACT)
+    def product(out, out_row, init, init_row, bias, a, a_row, a_column, b, rows, inner, columns):
+        """out (rows, columns) = init + bias + A B: A (rows, inner) of two strides, B (inner, columns) contiguous.
+
+        out, init, bias, a, b: addresses; init_row = 0 adds one row to all; `columns`, a multiple of 16.
+        """
+        for j in range(0, columns, 2 * LANES):
+            wide = j + 2 * LANES <= columns
+            for i in range(0, rows - ROWS + 1, ROWS):
+                o, n, x = out + 4 * (i * out_row + j), init + 4 * (i * init_row + j), a + 4 * i * a_row
+                if wide:
+                    large(o, out_row, n, init_row, bias + 4 * j, x, a_row, a_column, b + 4 * j, columns, inner)
+                else:
+                    narrow(o, out_row, n, init_row, bias + 4 * j, x, a_row, a_column, b + 4 * j, columns, inner)
+            for i in range(rows - rows % ROWS, rows):
+                for c in range(j, min(j + 2 * LANES, columns), LANES):
+                    o, n, x = out + 4 * (i * out_row + c), init + 4 * (i * init_row + c), a + 4 * i * a_row
+                    row(o, out_row, n, init_row, bias + 4 * c, x, a_row, a_column, b + 4 * c, columns, inner)
+
+    return product
 
 
-@njit(**CONTRACT)
-def product(out, out_row, init, init_row, bias, a, a_row, a_column, b, rows, inner, columns):
-    """out (rows, columns) = init + bias + A B, with A (rows, inner) of two strides and B (inner, columns) contiguous.
-
-    out, init, bias, a, b: addresses; init_row = 0 adds one row to all; `columns`, a multiple of 16.
-    """
-    for j in range(0, columns, 2 * LANES):
-        wide = j + 2 * LANES <= columns
-        for i in range(0, rows - ROWS + 1, ROWS):
-            o, n, x = out + 4 * (i * out_row + j), init + 4 * (i * init_row + j), a + 4 * i * a_row
-            if wide:
-                _large(o, out_row, n, init_row, bias + 4 * j, x, a_row, a_column, b + 4 * j, columns, inner)
-            else:
-                _narrow(o, out_row, n, init_row, bias + 4 * j, x, a_row, a_column, b + 4 * j, columns, inner)
-        for i in range(rows - rows % ROWS, rows):
-            for c in range(j, min(j + 2 * LANES, columns), LANES):
-                o, n, x = out + 4 * (i * out_row + c), init + 4 * (i * init_row + c), a + 4 * i * a_row
-                _row(o, out_row, n, init_row, bias + 4 * c, x, a_row, a_column, b + 4 * c, columns, inner)
+product = _product(past=False)
+passed = _product(
+    past=True
+)  # the caches: for results too large for them, at addresses that are multiples of a vector's
 
 
 @njit(**CONTRACT)

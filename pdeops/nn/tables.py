@@ -1,0 +1,54 @@
+"""A table times each matrix of a batch, compiled for large CPU tensors where `activation` has compiled passes."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdeops.nn.activation import suits, threads
+
+WIDEST = 128  # columns up to which the compiled product is the quicker one
+
+
+def apply(table: Tensor, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    """table (r, k), a constant, times every x (B, k, C), added to `onto` (B, r, C)."""
+    inputs = (x,) if onto is None else (x, onto)
+    if x.shape[-1] % 16 or x.shape[-1] > WIDEST or not suits(*inputs):
+        tables = table.expand(x.shape[0], -1, -1)
+        return torch.bmm(tables, x) if onto is None else torch.baddbmm(onto, tables, x)
+    return _Apply.apply(table, *inputs)
+
+
+class _Apply(torch.autograd.Function):
+    """Linear: its backward is `apply` again, and can be differentiated like it."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        ctx.table, ctx.added = table, onto is not None
+        (batch, inner, columns), rows = x.shape, table.shape[0]
+        y, zeros = x.new_empty(batch, rows, columns), _zeros(columns)
+        kernel, job = _required()
+        sizes = batch, rows, inner, columns, ctx.added, rows > inner  # what is shorter than x is soon read again
+        start = zeros if onto is None else onto.detach()
+        job.run(kernel.apply, threads(), 0, *sizes, y, start, table, *table.stride(), x.detach(), zeros)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return None, apply(ctx.table.t(), dy.contiguous()), *([dy] if ctx.added else [])
+
+
+@cache
+def _zeros(columns: int) -> Tensor:
+    return torch.zeros(columns)
+
+
+@cache
+def _required() -> tuple[ModuleType, ModuleType]:
+    from pdeops.nn.compiled import job, table
+
+    return table, job
