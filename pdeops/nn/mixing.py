@@ -104,6 +104,6 @@ def _matrices(z: Tensor, weight: Tensor) -> Tensor:
     product = torch.bmm(rows, weight.reshape(rows.shape[0], c_in, -1))
     if parts == 1:
         return product.transpose(0, 1).reshape(batch, 1, *kept, -1)
-    # (mode, batch, part of z, part of R, channel)
-    (rr, ri), (ir, ii) = (part.unbind(2) for part in product.view(-1, batch, 2, 2, product.shape[-1] // 2).unbind(2))
+    # (mode, batch, part of z and part of R, channel); the gradient of one unbind is one copy
+    rr, ri, ir, ii = product.view(rows.shape[0], batch, 4, -1).unbind(2)
     return torch.stack([rr - ii, ri + ir], dim=1).permute(2, 1, 0, 3).reshape(batch, 2, *kept, -1)

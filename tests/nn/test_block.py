@@ -66,11 +66,14 @@ def passes(monkeypatch):
 @pytest.mark.parametrize(
     ("shape", "channels", "hidden"), [(SHAPE, 48, 32), ((1, 5), 16, 48), ((3, 4096), 64, 16), ((70, 1, 1), 32, 32)]
 )
-def test_value_and_gradients(shape, channels, hidden, last):
+def test_value_and_gradients(shape, channels, hidden, last, passes, monkeypatch):
+    monkeypatch.setattr(activation, "LEAST", 0)
     inputs = made(shape, channels, hidden)
     dout = torch.randn(*shape, channels)
     exact = gradients(plain, [x.detach().double().requires_grad_() for x in inputs], last, dout)
-    ours, theirs = (gradients(f, inputs, last, dout) for f in (compiled, plain))
+    ours = gradients(compiled, inputs, last, dout)
+    assert passes == ["forward", "backward"]
+    theirs = gradients(plain, inputs, last, dout)
     for name, a, b, c in zip(("out", *NAMES), ours, theirs, exact, strict=True):
         assert error(a, c) < 1e-6, name
         assert error(a, b) < 4e-6, name
