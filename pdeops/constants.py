@@ -16,23 +16,31 @@ def constant(build: Build) -> Build:
 
     A compiled graph of fixed sizes reads it as a constant if an eager call has built it before; where sizes are
     symbols, and in what is exported, building it is part of the graph. What is kept is never an inference tensor, which
-    could not serve a later training step.
+    could not serve a later training step, nor one of a tracer's.
     """
     kept: dict[Any, Tensor] = {}
 
     def read(what: Hashable, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
         tracing = torch.compiler.is_compiling()  # in exports as well
-        if tracing and (torch.compiler.is_exporting() or _symbolic(sizes)):
+        if (tracing and (torch.compiler.is_exporting() or _symbolic(sizes))) or _faking():
             return build(what, sizes, dtype, device)
         key = (what, *map(int, sizes), dtype, device)
         if key not in kept:
             if tracing:  # a graph with side effects would be compiled again
                 return build(what, sizes, dtype, device)
             with torch.inference_mode(False):
-                kept[key] = build(what, sizes, dtype, device)
+                made = build(what, sizes, dtype, device)
+            if type(made) is not Tensor or torch._is_functional_tensor(made):
+                return made
+            kept[key] = made
         return kept[key]
 
     return read
+
+
+def _faking() -> bool:
+    """Whether tensors without values are being made."""
+    return torch._C._len_torch_dispatch_stack() > 0 and torch._guards.detect_fake_mode() is not None
 
 
 def _symbolic(sizes: tuple[int, ...]) -> bool:

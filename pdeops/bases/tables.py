@@ -64,13 +64,13 @@ class Fourier:
         scale = _where(2 * f.abs() == n, 0.5, 1.0) / n
         return Parts(scale * angle.cos(), -scale * angle.sin())
 
-    def synthesis(self, n: int, k: int, n_in: int) -> Parts:
+    def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
         f = self._frequencies(k)
         angle = _angles(f, n) + 2 * pi * self.offset * (1 / n - 1 / n_in) * f.double().view(-1, 1)
         if self.half:
             scale = _where(f == 0, 1.0, 2.0)  # each f > 0 together with its conjugate
-        else:  # -n/2 analysed on this very lattice and kept without n/2 stands for both halves of the Nyquist mode
-            scale = _where((2 * f == -n) & (k == n == n_in), 2.0, 1.0)
+        else:  # -n/2 analysed on this very lattice and stored without n/2 stands for both halves of the Nyquist mode
+            scale = _where((2 * f == -n) & (stored == k == n == n_in), 2.0, 1.0)
         return Parts((scale * angle.cos()).T, (scale * angle.sin()).T)
 
     def _frequencies(self, k: int) -> Tensor:
@@ -108,7 +108,7 @@ class Trigonometric:
             table = table * torch.where((j == 0) | (j == n - 1), 0.5, 1.0).double()
         return Parts(table)
 
-    def synthesis(self, n: int, k: int, n_in: int) -> Parts:
+    def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
         return Parts(self._values(n, k).T)
 
     def _values(self, n: int, k: int) -> Tensor:
@@ -164,9 +164,9 @@ def analysis(what: tuple[Basis, Role], sizes: tuple[int, int], dtype: torch.dtyp
 
 @constant
 def synthesis(
-    what: tuple[Basis, Role], sizes: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+    what: tuple[Basis, Role], sizes: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """sizes = (n, k, n_in): k coefficients, of a field on n_in nodes, to values at n nodes."""
+    """sizes = (n, k, n_in, stored): k of the stored coefficients, of a field on n_in nodes, to values at n nodes."""
     basis, role = what
     re, im = basis.synthesis(*sizes)
     if role == "real":

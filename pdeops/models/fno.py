@@ -93,6 +93,8 @@ class FNO(nn.Module):
         if norm == "group" and width % 4:
             raise InputError(f"model.norm=group has four groups of channels; model.width={width} is no multiple of 4")
 
+        self._check_nodes(grid_in.shape, grid_out.shape)
+
         features = in_channels + (d if coordinates else 0)
         self.lifting = MLP(features, round(lifting_ratio * width), width)
         self.blocks = nn.ModuleList()
@@ -141,9 +143,12 @@ class FNO(nn.Module):
                 )
 
     def _extra(self, n: Sequence[int]) -> tuple[int, ...]:
-        """Nodes that padding appends to each axis."""
+        """Nodes that padding appends to each axis; to other numbers of nodes, those nearest to the same period."""
         axes = zip(self.grid_in, self.basis, n, strict=True)
-        return tuple(0 if axis.periodic or basis != "fourier" else round(self.padding * k) for axis, basis, k in axes)
+        return tuple(
+            0 if axis.periodic or basis != "fourier" else round(round(self.padding * axis.n) * k / axis.n)
+            for axis, basis, k in axes
+        )
 
     def _pad(self, v: Tensor) -> Tensor:
         extra = self._extra(v.shape[1:-1])
@@ -158,22 +163,26 @@ class FNO(nn.Module):
         return torch.stack(torch.meshgrid(*scaled, indexing="ij"))
 
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
+        pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
+        own = tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
         if out is None:
-            pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
-            return tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
+            return own
         if not isinstance(out, Grid):
             raise InputError("an FNO evaluates on grids, not at scattered points: give out=Grid(...)")
         if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
             raise InputError(f"out={out} is not this FNO's output grid with other numbers of nodes: {self.grid_out}")
-        for axis, new, basis in zip(self.grid_out, out, self.basis, strict=True):
-            if axis.n != new.n and basis == "fourier" and axis.nodes in ("uniform", "chebyshev"):
+        self._check_nodes(n_in, out.shape)
+        return out.shape
+
+    def _check_nodes(self, n_in: Sequence[int], n_out: Sequence[int]) -> None:
+        for axis, basis, n, m in zip(self.grid_out, self.basis, n_in, n_out, strict=True):
+            if n != m and basis == "fourier" and axis.nodes in ("uniform", "chebyshev"):
                 other = "chebyshev" if axis.nodes == "chebyshev" else "cosine"
                 raise InputError(
-                    f"axis {axis.name!r} has {axis.nodes} nodes: a Fourier series goes by their indices, and other "
-                    f"numbers of them have another period. Give an input of the resolution wanted, or train with "
-                    f"model.basis={other}."
+                    f"axis {axis.name!r} has {axis.nodes} nodes, {n} in and {m} out: a Fourier series goes by their "
+                    "indices, and other numbers of them have another period. Give an input of the resolution wanted, "
+                    f"or train with model.basis={other}."
                 )
-        return out.shape
 
     def load_neuralop(self, state: Mapping[str, Any]) -> FNO:
         """Take over the weights of a neuraloperator 2.0 FNO (its `state_dict()`) of the same sizes.

@@ -126,6 +126,7 @@ def _plain(x: Tensor) -> bool:
         and x.layout is torch.strided
         and not torch._C._functorch.is_legacy_batchedtensor(x)  # a gradient of `is_grads_batched`
         and x.is_contiguous()
+        and not x.is_neg()
     )
 
 

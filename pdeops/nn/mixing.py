@@ -24,9 +24,10 @@ def mixing(
 
     weights: "dense", a matrix per mode; "separable", a factor per mode and channel; "tucker", "cp" or "tt", the dense
     tensor in factors of `rank` times its parameters. Real and imaginary parts initially have deviation
-    (C_in + C_out)^(-1/2), neuraloperator's. Raises InputError on another name, and on a rank or channels out of range.
+    (C_in + C_out)^(-1/2), neuraloperator's, real weights sqrt(2) times that. Raises InputError on another name, and on
+    a rank or channels out of range.
     """
-    deviation = (in_channels + out_channels) ** -0.5
+    deviation = (2 / parts / (in_channels + out_channels)) ** 0.5
     if weights == "dense":
         return Dense((*stored, in_channels, parts * out_channels), parts, deviation)
     if weights == "separable":

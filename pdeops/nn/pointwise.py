@@ -33,7 +33,8 @@ class GroupNorm(nn.GroupNorm):
     """
 
     def forward(self, v: Tensor) -> Tensor:
-        grouped = v.reshape(v.shape[0], -1, self.num_groups, self.num_channels // self.num_groups)
+        exact = v.float() if v.dtype.itemsize < 4 else v  # squares overflow in half precision
+        grouped = exact.reshape(v.shape[0], -1, self.num_groups, self.num_channels // self.num_groups)
         variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)
         unit = (grouped - mean) * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias, unit.view(v.shape), self.weight)
+        return torch.addcmul(self.bias, unit.view(v.shape).to(v.dtype), self.weight)

@@ -50,24 +50,32 @@ class Transform:
         z = v
         for i in reversed(range(len(n))):
             rows, k = batch * prod(n[:i]), kept[i]
-            if self._by_fft(i, k, v.dtype):
+            if self._by_fft(i, k, z.dtype):  # under autocast, of half precision after the first table
                 pair = self.roles[i] == "pair"
                 z = _fft_pair(z.reshape(rows, n[i], 2, -1), k) if pair else _fft_half(z.reshape(rows, n[i], -1), k)
             else:
-                table = analysis((self.bases[i], self.roles[i]), (n[i], k), v.dtype, v.device)
+                table = analysis((self.bases[i], self.roles[i]), (n[i], k), z.dtype, z.device)
                 z = tables.apply(table, z.reshape(rows, table.shape[1], -1))
         return z.view(batch, self.parts, *kept, channels)
 
-    def synthesise(self, z: Tensor, n_in: Sequence[int], n_out: Sequence[int], onto: Tensor | None = None) -> Tensor:
-        """Coefficients (B, parts, *kept, C) of a field on n_in nodes -> (B, *n_out, C), added to `onto`."""
+    def synthesise(
+        self,
+        z: Tensor,
+        n_in: Sequence[int],
+        n_out: Sequence[int],
+        stored: Sequence[int],
+        onto: Tensor | None = None,
+    ) -> Tensor:
+        """Coefficients (B, parts, *kept, C), some of those stored, of a field on n_in nodes -> (B, *n_out, C), added to
+        `onto`."""
         batch, _, *kept, channels = z.shape
         for i, (n, k, role) in enumerate(zip(n_out, kept, self.roles, strict=True)):
             rows = batch * prod(n_out[:i])
             if self._by_fft(i, k, z.dtype) and n == n_in[i]:
                 z = z.reshape(rows, 2, k, -1)
-                z = _ifft_half(z, n) if role == "half" else _ifft_pair(z, n)
+                z = _ifft_half(z, n) if role == "half" else _ifft_pair(z, n, alone=stored[i] == k)
                 continue
-            table = synthesis((self.bases[i], role), (n, k, n_in[i]), z.dtype, z.device)
+            table = synthesis((self.bases[i], role), (n, k, n_in[i], stored[i]), z.dtype, z.device)
             z = z.reshape(rows, table.shape[1], -1)
             if i == len(kept) - 1 and onto is not None:
                 return tables.apply(table, z, onto.reshape(rows, n, channels)).view(batch, *n_out, channels)
@@ -82,7 +90,7 @@ class Transform:
         whole = Transform([basis.interpolating() for basis in self.bases], self.method)
         pairs = zip(whole.bases, n_in, n_out, strict=True)
         kept = [min(basis.resolved(a), basis.resolved(b)) for basis, a, b in pairs]
-        return whole.synthesise(whole.analyse(v, kept), n_in, n_out)
+        return whole.synthesise(whole.analyse(v, kept), n_in, n_out, kept)
 
     def _by_fft(self, i: int, k: int, dtype: torch.dtype) -> bool:
         if not isinstance(self.bases[i], Fourier) or self.method == "gemm" or dtype.itemsize < 4:
@@ -125,11 +133,11 @@ class SpectralConv(nn.Module):
     def forward(self, v: Tensor, n_out: Sequence[int], onto: Tensor | None = None) -> Tensor:
         """onto: (B, *n_out, C_out), a field that the result is added to."""
         n_in, bases = v.shape[1:-1], self.transform.bases
-        pairs = zip(bases, self.limit or self.stored, n_in, n_out, strict=True)
-        kept = [min(used, basis.resolved(a), basis.resolved(b)) for basis, used, a, b in pairs]
+        pairs = zip(bases, self.stored, self.limit or self.stored, n_in, n_out, strict=True)
+        kept = [min(have, used, basis.resolved(a), basis.resolved(b)) for basis, have, used, a, b in pairs]
         first = [basis.first(have, k) for basis, have, k in zip(bases, self.stored, kept, strict=True)]
         z = self.weight(self.transform.analyse(v, kept), first)
-        return self.transform.synthesise(z, n_in, n_out, onto)
+        return self.transform.synthesise(z, n_in, n_out, self.stored, onto)
 
 
 def _fft_half(x: Tensor, k: int) -> Tensor:
@@ -162,14 +170,14 @@ def _ifft_half(z: Tensor, n: int) -> Tensor:
     return torch.fft.irfft(c, n=n, dim=1, norm="forward")
 
 
-def _ifft_pair(z: Tensor, n: int) -> Tensor:
-    """(rows, 2, k, rest) -> (rows, n, 2, rest)."""
+def _ifft_pair(z: Tensor, n: int, alone: bool) -> Tensor:
+    """(rows, 2, k, rest) -> (rows, n, 2, rest). alone: -n/2, if kept without n/2, stands for both."""
     k = z.shape[2]
     low = k // 2
     c = torch.complex(z[:, 0], z[:, 1])
     if k > n:  # both halves of the Nyquist mode fall onto one entry
         c = torch.cat([c[:, :1] + c[:, n:], c[:, 1:n]], 1)
-    elif k == n and n % 2 == 0:  # the only half that is kept stands for both
+    elif alone and k == n and n % 2 == 0:
         c = torch.cat([2 * c[:, :1], c[:, 1:]], 1)
     gap = c.new_zeros(c.shape[0], n - c.shape[1], *c.shape[2:])
     c = torch.fft.ifft(torch.cat([c[:, low:], gap, c[:, :low]], 1), dim=1, norm="forward")

@@ -149,6 +149,54 @@ def test_norms_make_blocks_independent_of_the_inputs_scale(norm):
     assert (plain(a) - plain(100 * a)).norm() > plain(a).norm()
 
 
+def test_norms_stand_before_each_gelu(monkeypatch):
+    """Means over a sample's nodes and groups, of what goes into the two GELUs of a block."""
+    grid = Grid.periodic((16, 16))
+    block = FNO(1, 1, grid, grid, width=8, modes=6, norm="group").blocks[0]
+    seen = []
+    for norm in block.norms:
+        norm.register_forward_hook(lambda _, inputs, y: seen.append(y))
+    block(3 + torch.randn(2, 16, 16, 8), (16, 16))
+    assert [norm.num_groups for norm in block.norms] == [4, 4]
+    assert len(seen) == 2
+    for y in seen:
+        groups = y.reshape(2, 256, 4, 2)
+        assert groups.mean((1, 3)).abs().max() < 1e-5
+        torch.testing.assert_close(groups.var((1, 3), correction=0), torch.ones(2, 4), rtol=1e-3, atol=1e-3)
+
+
+def test_padding_keeps_its_period_at_another_resolution():
+    cells = Grid((Axis("x", 16, nodes="cell"), Axis("y", 16)))
+    model = FNO(1, 1, cells, cells, width=4, modes=6, padding=0.1, coordinates=False).double()
+    assert model._extra((16, 16)) == (2, 0)
+    assert model._extra((32, 32)) == (4, 0)
+    model.blocks[-1].mlp, model.projection = None, torch.nn.Identity()  # a series up to the end
+    a = torch.zeros(1, 1, 16, 16).double()  # lifted to a constant, beside which padding is zero
+    fine = model(a, out=cells.resized((48, 48)))
+    assert fine.shape == (1, 4, 48, 48)
+    torch.testing.assert_close(fine[..., 1::3, ::3], model(a))  # every third cell's centre is a coarse one's
+
+
+def test_nodes_of_uniform_axes_follow_the_input():
+    walls = Grid((Axis("x", 17, nodes="uniform"), Axis("y", 8)))
+    model, fine = FNO(1, 1, walls, walls, width=4, modes=4), walls.resized((33, 8))
+    a = torch.randn(1, 1, 33, 8)
+    torch.testing.assert_close(model(a, out=fine), model(a))
+    with pytest.raises(InputError, match="33 in and 17 out"):
+        model(a, out=walls)
+    with pytest.raises(InputError, match="17 in and 33 out"):
+        FNO(1, 1, walls, fine, width=4, modes=4)
+
+
+def test_autocast_with_tables_and_fft():
+    grid = Grid.periodic((256, 16))
+    model, a = FNO(1, 1, grid, grid, width=4, modes=(200, 8), depth=2), torch.randn(1, 1, 256, 16)
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype=dtype):
+            half = model(a).float()
+        assert (half - model(a)).norm() / model(a).norm() < 2e-2
+
+
 def test_recomputing_changes_no_gradient():
     grid, a = Grid.periodic((16, 16)), torch.randn(2, 1, 16, 16)
     gradients = []
@@ -208,7 +256,7 @@ def test_another_domain_is_refused():
             model(torch.randn(1, 1, 8, 8), out=out)
     left = Grid((Axis("x", 16, nodes="left"), Axis("y", 16)))
     with pytest.raises(InputError, match="different lengths"):
-        FNO(1, 1, left, left, width=4, modes=4, padding=0.1)(torch.randn(1, 1, 16, 16), out=left.resized((24, 16)))
+        FNO(1, 1, left, left, width=4, modes=4, padding=0.1)(torch.randn(1, 1, 16, 16), out=left.resized((20, 16)))
 
 
 def test_inference_first_then_training():

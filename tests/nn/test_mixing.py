@@ -49,6 +49,11 @@ def test_initial_deviation(weights):
     assert float(tensor.std()) == pytest.approx(24**-0.5, rel=0.05)
 
 
+def test_real_weights_have_the_power_of_complex_ones():
+    torch.manual_seed(0)
+    assert float(mixing("dense", (8, 8), 12, 12, 1, 0.3).tensor.std()) == pytest.approx(12**-0.5, rel=0.05)
+
+
 @pytest.mark.parametrize("weights", ["tucker", "cp", "tt"])
 def test_factors_take_the_share_of_parameters(weights):
     dense, factors = (

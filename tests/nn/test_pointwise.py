@@ -26,3 +26,9 @@ def test_group_norm_is_torchs_with_channels_last():
 
 def test_a_field_of_no_samples():
     assert MLP(3, 8, 2)(torch.randn(0, 4, 4, 3)).shape == (0, 4, 4, 2)
+
+
+def test_group_norm_in_half_precision():
+    x = 300 * torch.randn(2, 16, 16, 8) + 100  # squares overflow
+    exact, half = GroupNorm(4, 8)(x), GroupNorm(4, 8).half()(x.half())
+    assert (half.float() - exact).norm() < 2e-3 * exact.norm()

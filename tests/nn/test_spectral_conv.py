@@ -125,13 +125,42 @@ def test_transforms_by_fft_are_the_same(n, modes):
     torch.testing.assert_close(fft(v, finer), tables(v, finer))
 
 
-def test_many_modes_take_the_fft(monkeypatch):
+@pytest.mark.parametrize(("modes", "fft"), [((190, 4), False), ((194, 4), True), ((4, 188), False), ((4, 194), True)])
+def test_many_modes_take_the_fft(monkeypatch, modes, fft):
     calls = []
-    monkeypatch.setattr(torch.fft, "rfft", lambda *a, f=torch.fft.rfft, **k: calls.append(1) or f(*a, **k))
-    SpectralConv(1, 1, (16,))(torch.randn(1, 1024, 1), (1024,))
-    assert not calls
-    SpectralConv(1, 1, (1000,))(torch.randn(1, 1024, 1), (1024,))
-    assert calls
+    for name in ("rfft", "fft"):
+        real = getattr(torch.fft, name)
+        monkeypatch.setattr(torch.fft, name, lambda *a, real=real, **k: calls.append(1) or real(*a, **k))
+    n = (256, 8) if modes[0] > 4 else (8, 256)
+    SpectralConv(1, 1, modes)(torch.randn(1, *n, 1), n)
+    assert bool(calls) == fft
+    SpectralConv(1, 1, modes, method="fft").bfloat16()(torch.randn(1, *n, 1).bfloat16(), n)  # no FFT in half precision
+
+
+@pytest.mark.parametrize("nodes", ["cell", "right"])
+def test_fft_on_other_nodes_takes_tables_back(nodes):
+    axes = bases(Grid((Axis("x", 9), Axis("y", 10, nodes=nodes))), ["fourier", "fourier"])
+    tables, fft = (SpectralConv(1, 1, (4, 4), bases=axes, method=m).double() for m in ("gemm", "fft"))
+    fft.load_state_dict(tables.state_dict())
+    v = torch.randn(1, 9, 10, 1, dtype=torch.float64)
+    torch.testing.assert_close(fft(v, (9, 15)), tables(v, (9, 15)))
+
+
+@pytest.mark.parametrize("method", ["gemm", "fft"])
+def test_a_limit_at_the_nyquist_mode_is_the_layer_with_the_other_weights_zero(method):
+    conv = SpectralConv(2, 2, (16, 4), method=method).double()
+    weight = conv.weight.tensor.data
+    weight[:4], weight[12:] = 0, 0
+    v = torch.randn(1, 8, 12, 2, dtype=torch.float64)
+    whole = conv(v, (8, 12))
+    conv.limit = (8, 3)
+    torch.testing.assert_close(conv(v, (8, 12)), whole)
+
+
+def test_one_more_node_in_than_out():
+    conv = SpectralConv(1, 1, (9, 4)).double()
+    v = torch.randn(1, 9, 8, 1, dtype=torch.float64)
+    torch.testing.assert_close(conv(v, (8, 8)), dense(conv, v, (8, 8)))
 
 
 MIXED = Grid((Axis("x", 10), Axis("y", 9, nodes="uniform"), Axis("z", 8)))
@@ -162,12 +191,19 @@ def test_other_bases_by_dense_matrices(grid, names):
         weight = torch.complex(*weight.chunk(2, dim=-1))
     y = torch.einsum("b...i,...io->b...o", c, weight.to(c.dtype))
     for i, (basis, k) in enumerate(zip(axes, conv.stored, strict=True)):
-        re, im = basis.synthesis(grid.shape[i] + 2, k, grid.shape[i])
+        re, im = basis.synthesis(grid.shape[i] + 2, k, grid.shape[i], k)
         table = torch.complex(re, torch.zeros_like(re) if im is None else im)
         y = torch.tensordot(table, y, dims=([1], [i + 1])).movedim(0, i + 1)
     out = [n + 2 for n in grid.shape]
     torch.testing.assert_close(conv(v, out), y.real)
     torch.testing.assert_close(conv.transform.interpolate(v, grid.shape), v)
+
+
+def test_a_limit_above_what_is_stored_is_none():
+    conv, v = SpectralConv(1, 1, (4, 4)), torch.randn(1, 8, 8, 1)
+    whole = conv(v, (8, 8))
+    conv.limit = (9, 9)
+    torch.testing.assert_close(conv(v, (8, 8)), whole)
 
 
 def test_a_limit_is_the_layer_of_fewer_modes():
