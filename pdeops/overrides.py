@@ -140,7 +140,9 @@ def _hints(target: Any) -> Mapping[str, Any]:
 
 def _check_type(value: Any, wanted: Any, where: str) -> None:
     if not _fits(value, wanted):
-        raise InputError(f"{where}={value!r}: wanted {_words(wanted)}, got {type(value).__name__}")
+        named = isinstance(value, str) and "one of" in _words(wanted)
+        got = "" if named else f", got {type(value).__name__}"
+        raise InputError(f"{where}={value!r}: wanted {_words(wanted)}{got}")
 
 
 def _fits(value: Any, wanted: Any) -> bool:
@@ -153,7 +155,7 @@ def _fits(value: Any, wanted: Any) -> bool:
     if wanted in (None, type(None)):
         return value is None
     if value is None:
-        return not inspect.isclass(wanted) or wanted is object
+        return not inspect.isclass(origin or wanted) or wanted is object
     if wanted is bool:
         return isinstance(value, bool)
     if wanted is int:
@@ -183,7 +185,10 @@ def _words(wanted: Any) -> str:
     names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
     if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
         items = get_args(wanted)
-        return f"a list of {_words(items[0]).split(' ', 1)[-1]}s" if items else "a list"
+        if not items:
+            return "a list"
+        item = _words(items[0])
+        return f"a list, each {item}" if get_origin(items[0]) is Literal else f"a list of {item.split(' ', 1)[-1]}s"
     return names.get(wanted, getattr(wanted, "__name__", str(wanted)))
 
 

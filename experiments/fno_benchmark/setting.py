@@ -27,10 +27,9 @@ def prepared(config: dict[str, Any]) -> tuple[Fit, Any]:
 
 
 def trainer(epochs: int, *callbacks: L.Callback, **more: Any) -> L.Trainer:
-    """Lightning's, as the runs have it on a CPU, without files."""
+    """Lightning's, as the runs have it, without files, on a CPU unless said."""
     return L.Trainer(
         max_epochs=epochs,
-        accelerator="cpu",
         callbacks=[*callbacks],
         logger=False,
         enable_checkpointing=False,
@@ -38,5 +37,5 @@ def trainer(epochs: int, *callbacks: L.Callback, **more: Any) -> L.Trainer:
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        **more,
+        **{"accelerator": "cpu"} | more,
     )

@@ -14,16 +14,8 @@ from pathlib import Path
 
 import pdeops
 from pdeops.report.canvas import pyplot, save
-from runs import LABELS, Run, collect
+from runs import LABELS, PUBLISHED, Run, collect
 
-# relative L2 errors that Li et al. (ICLR 2021) print: 1000 training samples, 500 epochs
-PUBLISHED = {
-    "fno_burgers": ("Burgers, 1024 nodes", 0.0160),
-    "fno_darcy": ("Darcy, 85 x 85", 0.0108),
-    "fno_ns2d": ("Navier-Stokes 1e-3, T 50", 0.0128),
-    "fno_ns2d_1e-4": ("Navier-Stokes 1e-4, T 30", 0.1559),
-    "fno_ns2d_1e-5": ("Navier-Stokes 1e-5, T 20", 0.1556),
-}
 Seconds = Mapping[tuple[str, str], float]
 
 
@@ -46,6 +38,8 @@ def read_seconds(path: Path | None) -> Seconds:
     """Seconds per epoch of each experiment and model."""
     if path is None:
         return {}
+    if not path.is_file():
+        raise SystemExit(f"there is no file {path}: epochs.py --to {path} writes it")
     with open(path, newline="") as f:
         return {(row["experiment"], row["model"]): float(row["seconds"]) for row in csv.DictReader(f)}
 

@@ -28,6 +28,8 @@ def main() -> None:
     models = {
         model: [pdeops.load(run.folder) for run in runs] for model, runs in collect(options.runs)["fno_darcy"].items()
     }
+    if not models:
+        raise SystemExit(f"no finished run of fno_darcy in {', '.join(map(str, options.runs))}")
     problem = next(iter(models.values()))[0].problem
     assert isinstance(problem, Darcy)
     print("| nodes | " + " | ".join(LABELS[m] for m in sorted(models)) + " |\n|---|" + "---|" * len(models))

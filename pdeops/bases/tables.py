@@ -142,7 +142,9 @@ def _basis(axis: Axis, name: Name, half: bool) -> Basis:
         return Fourier(half, OFFSETS.get(axis.nodes, 0.0))
     fits: tuple[Nodes, ...] = ("chebyshev",) if name == "chebyshev" else ("cell", "uniform")
     if axis.nodes not in fits:
-        raise InputError(f"basis {name!r} is for {' or '.join(fits)} nodes; axis {axis.name!r} has {axis.nodes} ones")
+        raise InputError(
+            f"basis {name!r} is for {' or '.join(fits)} nodes; axis {axis.name!r} has {axis.nodes} ones: take fourier"
+        )
     return Trigonometric(name == "sine", axis.nodes != "cell")
 
 

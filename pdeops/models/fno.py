@@ -75,6 +75,14 @@ class FNO(nn.Module):
             raise InputError(f"an FNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
         if min(width, depth) < 1:
             raise InputError(f"model.width={width}, model.depth={depth}: both must be at least 1")
+        hidden = {"lifting_ratio": round(lifting_ratio * width), "projection_ratio": round(projection_ratio * width)}
+        for name, size in hidden.items():
+            if size < 1:
+                raise InputError(
+                    f"model.{name} times model.width={width} gives {size} hidden channels: wanted at least 1"
+                )
+        if mlp_ratio < 0:
+            raise InputError(f"model.mlp_ratio={mlp_ratio}: wanted at least 0 (none)")
         if padding < 0:
             raise InputError(f"model.padding={padding}: wanted a fraction of at least 0")
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -85,6 +93,10 @@ class FNO(nn.Module):
         for name, given in (("modes", self.modes), ("basis", self.basis)):
             if len(given) != d:
                 raise InputError(f"model.{name}={list(given)}; wanted one or {d}, one for each of {grid_in.names}")
+        if min(self.modes) < 1:
+            raise InputError(f"model.modes={list(self.modes)}: wanted at least one mode per axis")
+        if not 0 < rank <= 1:
+            raise InputError(f"model.rank={rank}: wanted a share of the dense parameters, 0 < rank <= 1")
         self.lifting_ratio, self.projection_ratio = lifting_ratio, projection_ratio
         self.coordinates, self.padding = coordinates, padding
         self.weights, self.rank, self.norm, self.recompute = weights, rank, norm, recompute
@@ -96,12 +108,12 @@ class FNO(nn.Module):
         self._check_nodes(grid_in.shape, grid_out.shape)
 
         features = in_channels + (d if coordinates else 0)
-        self.lifting = MLP(features, round(lifting_ratio * width), width)
+        self.lifting = MLP(features, hidden["lifting_ratio"], width)
         self.blocks = nn.ModuleList()
         for l in range(depth):
             conv = SpectralConv(width, width, self.modes, bases=bases(grid_in, self.basis), weights=weights, rank=rank)
             self.blocks.append(_Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
-        self.projection = MLP(width, round(projection_ratio * width), out_channels)
+        self.projection = MLP(width, hidden["projection_ratio"], out_channels)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""

@@ -22,11 +22,12 @@ class MLP(nn.Sequential):
         super().__init__(Pointwise(n_in, hidden), GELU(), Pointwise(hidden, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not as_built(self):
+        if not (as_built(self) and x.device.type == "cpu"):
             return super().forward(x)
         inputs = (x.contiguous(), *weights(*self))
-        if len(inputs[1]) % 16 or not suits(*inputs):
-            return super().forward(x)
+        hidden, n_in = inputs[1].shape
+        if not (x.ndim > 2 and x.shape[-1] == n_in and hidden > 0 and hidden % 16 == 0 and suits(*inputs)):
+            return super().forward(inputs[0])
         needed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
         return _Fused.apply(*inputs) if needed else _forward(*inputs)
 
@@ -40,7 +41,9 @@ def as_built(chain: nn.Module) -> TypeGuard[MLP]:
 
 def hooked(part: nn.Module) -> bool:
     """Whether somebody listens to what a module does."""
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
+    everywhere = nn.modules.module._has_any_global_hook()
+    own = part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+    return bool(own) or everywhere
 
 
 def weights(*layers: nn.Module) -> list[Tensor]:
@@ -101,9 +104,7 @@ def _backward(wanted: bool, dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: T
     sums = x.new_zeros(-(-rows // length), sum(parts))
     factors = pad(w1, (0, wide - n_in)), w1.t().contiguous(), b1, w2
     sizes = rows, n_in, hidden, n_out, wide, broad, length, wanted, scratch.shape[1]
-    job.run(
-        mlp.backward, team, 0, tile.TILE, *sizes, scratch, one[1:], one, dy, x, *factors, x if dx is None else dx, sums
-    )
+    job.run(mlp.backward, team, 0, tile.TILE, *sizes, scratch, one[1:], one, dy, x, *factors, dx, sums)
     # by numpy, in order: torch's sum may depend on threads
     dw1, dw2, db1, db2 = torch.from_numpy(sums.numpy().sum(0)).split(parts)
     return dx if wanted else None, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]

@@ -239,6 +239,10 @@ def test_a_longer_time_axis():
         ({"basis": ["fourier"]}, "model.basis"),
         ({"weights": "sparse"}, "wanted one of"),
         ({"norm": "batch"}, "model.norm"),
+        ({"lifting_ratio": 0}, "model.lifting_ratio"),
+        ({"projection_ratio": -1.0}, "model.projection_ratio"),
+        ({"mlp_ratio": -1.0}, "model.mlp_ratio"),
+        ({"rank": 2.0}, "model.rank"),
         ({"norm": "group", "width": 6}, "multiple of 4"),
     ],
 )

@@ -132,3 +132,16 @@ def test_what_it_does_not_take(passes, monkeypatch):
     assert type(MLP(3, 32, 8)[0]) is Pointwise
     monkeypatch.setattr(activation, "_compiled", lambda: None)
     MLP(3, 32, 8)(x)
+
+
+@pytest.mark.parametrize("shape", [(4, 64, 64, 5), (4, 64, 64, 16), (131072,)])
+def test_inputs_of_another_shape_are_torchs_to_refuse(shape):
+    """Large ones: the compiled pass would read what is not there."""
+    with pytest.raises((RuntimeError, IndexError)):
+        MLP(8, 16, 8)(torch.randn(shape))
+
+
+def test_an_empty_hidden_layer_is_torchs():
+    x = torch.randn(2, 100, 100, 8)
+    mlp = MLP(8, 0, 8)
+    torch.testing.assert_close(mlp(x), mlp[2].bias.expand_as(x))
