@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import gelu
 
 from pdeops.errors import InputError
-from pdeops.nn.mixing import Dense
 
 if TYPE_CHECKING:
     from pdeops.models.fno import FNO
@@ -110,7 +109,7 @@ def _check_ours(fno: FNO) -> None:
         raise InputError(f"model.norm={fno.norm}: neuraloperator's norms are others; wanted model.norm=none")
     if set(fno.basis) != {"fourier"}:
         raise InputError(f"model.basis={list(fno.basis)}: weights of neuraloperator want fourier on all axes")
-    if not all(isinstance(block.spectral.weight, Dense) for block in fno.blocks):
+    if fno.weights != "dense":
         raise InputError(f"model.weights={fno.weights}: neuraloperator's dense weights want model.weights=dense")
     if any(block.mlp is None for block in fno.blocks):
         raise InputError(
