@@ -6,7 +6,7 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"errors", "files", "config", "constants", "grid", "memory"},
+    {"errors", "files", "config", "constants", "grid", "kept", "memory"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},

@@ -15,6 +15,7 @@ from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.models.neuralop_weights import load_neuralop
 from pdeops.nn.block import fits, fused, residual
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
@@ -197,38 +198,8 @@ class FNO(nn.Module):
                 )
 
     def load_neuralop(self, state: Mapping[str, Any]) -> FNO:
-        """Take over the weights of a neuraloperator 2.0 FNO (its `state_dict()`) of the same sizes.
-
-        Raises InputError if the sizes differ, or for a variant (factorised, normalised) that is not this one.
-        """
-        own = self.state_dict()
-        theirs = {k: v for k, v in state.items() if k != "_metadata"}
-        d = self.grid_in.ndim
-        for i in range(self.depth):
-            weight = theirs.pop(f"fno_blocks.convs.{i}.weight.tensor", theirs.pop(f"fno_blocks.convs.{i}.weight", None))
-            if weight is None:
-                raise InputError(f"no dense spectral weight of layer {i} among {sorted(state)}")
-            weight = torch.view_as_real(weight.detach()).permute(*range(2, d + 2), 0, d + 2, 1)
-            own[f"blocks.{i}.spectral.weight.tensor"] = weight.flatten(-2)
-            own[f"blocks.{i}.skip.bias"] = theirs.pop(f"fno_blocks.convs.{i}.bias").flatten()
-            own[f"blocks.{i}.skip.weight"] = theirs.pop(f"fno_blocks.fno_skips.{i}.conv.weight").squeeze(-1)
-            if self.mlp_ratio > 0:
-                for j in (0, 1):
-                    for part in ("weight", "bias"):
-                        value = theirs.pop(f"fno_blocks.channel_mlp.{i}.fcs.{j}.{part}")
-                        own[f"blocks.{i}.mlp.{2 * j}.{part}"] = value.flatten(1) if part == "weight" else value
-                own[f"blocks.{i}.gate"] = theirs.pop(f"fno_blocks.channel_mlp_skips.{i}.weight").flatten()
-        for name in ("lifting", "projection"):
-            for j in (0, 1):
-                for part in ("weight", "bias"):
-                    value = theirs.pop(f"{name}.fcs.{j}.{part}")
-                    own[f"{name}.{2 * j}.{part}"] = value.flatten(1) if part == "weight" else value
-        if theirs:
-            raise InputError(f"this neuraloperator model has parts that our FNO has not: {sorted(theirs)}")
-        wrong = [k for k, v in self.state_dict().items() if v.shape != own[k].shape]
-        if wrong:
-            raise InputError(f"sizes differ in {wrong}: give this FNO the width, modes and depth of the other")
-        self.load_state_dict(own)
+        """Take over the weights of a neuraloperator 2.0 FNO, as `neuralop_weights.load_neuralop` says."""
+        load_neuralop(self, state)
         return self
 
 

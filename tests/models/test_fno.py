@@ -1,4 +1,4 @@
-"""The FNO beside neuraloperator's, and what is asked of it alone."""
+"""What is asked of the FNO alone; beside neuraloperator's it stands in test_neuralop_weights."""
 
 from math import pi
 
@@ -10,49 +10,6 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.fno import FNO
 from pdeops.norms import Lp
-
-
-def neuralop(modes, **options):
-    from neuralop.models import FNO as Theirs
-
-    torch.manual_seed(0)
-    return Theirs(n_modes=modes, in_channels=2, out_channels=3, hidden_channels=8, **options)
-
-
-@pytest.mark.parametrize(
-    ("shape", "modes"), [((64,), (16,)), ((32, 40), (12, 8)), ((16, 16), (16, 16)), ((8, 12, 10), (4, 6, 4))]
-)
-def test_equals_neuraloperator_with_its_weights(shape, modes):
-    theirs, grid = neuralop(modes), Grid.periodic(shape)
-    ours = FNO(2, 3, grid, grid, width=8, modes=modes).load_neuralop(theirs.state_dict())
-    a = torch.randn(3, 2, *shape)
-    u, v = ours(a), theirs(a)
-    assert (u - v).norm() / v.norm() < 1e-5
-    count = sum(p.numel() * (2 if p.is_complex() else 1) for p in theirs.parameters())
-    assert sum(p.numel() for p in ours.parameters()) == count
-
-
-def test_gradients_equal_neuraloperators():
-    theirs, grid = neuralop((8, 8)), Grid.periodic((16, 16))
-    ours = FNO(2, 3, grid, grid, width=8, modes=8).load_neuralop(theirs.state_dict())
-    a = torch.randn(2, 2, 16, 16)
-    gradients = []
-    for model in (ours, theirs):
-        x = a.clone().requires_grad_()
-        model(x).square().sum().backward()
-        gradients.append(x.grad)
-    assert (gradients[0] - gradients[1]).norm() / gradients[1].norm() < 1e-5
-
-
-def test_other_variants_of_neuraloperator_are_refused():
-    grid = Grid.periodic((16, 16))
-    ours = FNO(2, 3, grid, grid, width=8, modes=8)
-    with pytest.raises(InputError, match="sizes differ"):
-        ours.load_neuralop(neuralop((6, 6)).state_dict())
-    with pytest.raises(InputError, match="no dense spectral weight"):
-        ours.load_neuralop({})
-    with pytest.raises(InputError, match="parts that our FNO has not"):
-        ours.load_neuralop(neuralop((8, 8), norm="group_norm").state_dict())
 
 
 def band_limited(grid):

@@ -25,11 +25,13 @@ from numba import cfunc, types
 from numba.extending import intrinsic
 from torch import Tensor
 
+from pdeops.kept import kept
+
 NEXT = 0
 
 # fused multiply-add; nothing that takes NaN and infinity for absent; a division is no branch to an exception
 CONTRACT = {"fastmath": {"contract"}, "error_model": "numpy"}
-body = cfunc(types.void(types.CPointer(types.int64)), cache=True, **CONTRACT)
+body = kept(cfunc, types.void(types.CPointer(types.int64)), **CONTRACT)
 
 
 @intrinsic

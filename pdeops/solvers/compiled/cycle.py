@@ -14,13 +14,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pdeops.kept import kept
 from pdeops.solvers.coarsening import SWEEPS
 
 # slots of a level: the correction, its right-hand side and the inverse diagonal, by colour; the edges of the red
 # unknowns, per axis towards lower and towards higher indices
 RED, BLACK, RHS, INVERSE, EDGES, SLOTS = 0, 1, 2, 4, 6, 12
 BOX = 4  # the column of a table after the offset and the sizes of arrays: unknowns along the last axis
-compiled = njit(nogil=True, cache=True)
+compiled = kept(njit, nogil=True)
 
 
 @compiled

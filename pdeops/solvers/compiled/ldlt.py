@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pdeops.kept import kept
 from pdeops.solvers.compiled.lanes import LANES, get, inverse, less, load, plus, put, store, times, zero
 
 BLOCK = 24  # pivots, and rows, of a front that are dealt with at a time: so many by so many fit the first cache
 
-# the cache of compiled code does not see a change of lanes.py: touch this file then
-kernel = njit(nogil=True, cache=True, error_model="numpy")
+kernel = kept(njit, nogil=True, error_model="numpy")
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 
 
