@@ -160,3 +160,8 @@ def test_values_out_of_range_are_refused(options):
 def test_factorised_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="dense or separable"):
         fit(Task(weights="tucker"), tmp_path)
+
+
+def test_a_run_that_ends_too_early_is_told_so(tmp_path):
+    with pytest.warns(UserWarning, match="ends before all modes have joined"):
+        fit(Task(), tmp_path, share=0.25, epochs=100)
