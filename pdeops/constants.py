@@ -22,7 +22,7 @@ def constant(build: Build) -> Build:
 
     def read(what: Hashable, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
         tracing = torch.compiler.is_compiling()  # in exports as well
-        if (tracing and (torch.compiler.is_exporting() or _symbolic(sizes))) or _faking():
+        if (torch.compiler.is_exporting() or _symbolic(sizes)) if tracing else _faking():
             return build(what, sizes, dtype, device)
         key = (what, *map(int, sizes), dtype, device)
         if key not in kept:

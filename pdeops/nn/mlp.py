@@ -33,8 +33,9 @@ class MLP(nn.Sequential):
 
 
 def as_built(chain: nn.Module) -> TypeGuard[MLP]:
-    """Whether this is an `MLP` whose parts nobody has changed or listens to, and no autocast wants other numbers."""
-    if type(chain) is not MLP or torch.is_autocast_enabled("cpu"):
+    """Whether this is an `MLP` whose parts nobody has changed or listens to, and neither a compiler nor autocast wants
+    other operators."""
+    if torch.compiler.is_compiling() or type(chain) is not MLP or torch.is_autocast_enabled("cpu"):
         return False
     return tuple(map(type, chain)) == (Pointwise, GELU, Pointwise) and not any(map(hooked, chain.modules()))
 

@@ -27,8 +27,8 @@ class IncrementalModes(L.Callback):
     with and without the limit: checkpoints need nothing special, and steps of fewer modes cost less. Source: George et
     al., Incremental Spatial and Spectral Learning of Neural Operators for Solving Large-Scale PDEs, TMLR 2024 (which
     draws these weights at random and grows by the gradients' strength).
-    Raises InputError on values out of range, on a model without dense or
-    separable spectral weights, and where a run is resumed in which modes have been trained that would join only later.
+    Raises InputError on values out of range, on a model without dense or separable spectral weights, and where a run is
+    resumed in which modes have been trained that would join only later.
     """
 
     def __init__(self, share: float = 0.25, epochs: int = 20, stages: int = 4) -> None:
@@ -48,8 +48,8 @@ class IncrementalModes(L.Callback):
             )
         if trainer.max_epochs is not None and 0 <= trainer.max_epochs < self.epochs:
             rank_zero_warn(
-                f"callbacks.modes.epochs={self.epochs}: a run of trainer.max_epochs={trainer.max_epochs} ends before all "
-                "modes have joined; those that have not stay zero"
+                f"callbacks.modes.epochs={self.epochs}: a run of trainer.max_epochs={trainer.max_epochs} ends before "
+                "all modes have joined; those that have not stay zero"
             )
         if trainer.ckpt_path is None:
             for conv in convs:
