@@ -24,7 +24,7 @@ from pdeops.nn import tables
 from pdeops.nn.mixing import Weights, mixing
 
 Method = Literal["auto", "gemm", "fft"]
-CROSSOVER = 192  # an axis of more coefficients, both signs together, takes the FFT (experiments/bench/fno/crossover.py)
+CROSSOVER = 256  # an axis of more coefficients, both signs together, takes the FFT (experiments/bench/fno/crossover.py)
 
 
 class Transform:
