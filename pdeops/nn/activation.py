@@ -8,7 +8,9 @@ tensors and dispatch modes. Results are the same to the bit whatever the number 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -67,7 +69,7 @@ class _GatedGelu(torch.autograd.Function):
         if torch.is_grad_enabled() or not suits(dy, m, gate, v):  # differentiable, or seen by a transform
             dm = _gelu_backward(dy, torch.addcmul(m, gate, v))
             return dm, (v * dm).sum_to_size(gate.shape), gate * dm
-        job, _, gated = _required()
+        job, gated = required("job", "gated")
         n, channels = m.numel(), len(gate)
         rows = gated.rows(channels)
         block = rows * channels
@@ -79,9 +81,9 @@ class _GatedGelu(torch.autograd.Function):
 
 
 def _gelu(x: Tensor) -> Tensor:
-    job, passes, _ = _required()
+    job, kernel = required("job", "gelu")
     x, y = x.detach(), torch.empty_like(x)
-    job.run(passes.forward, threads(), x.numel(), x, y)
+    job.run(kernel.forward, threads(), x.numel(), x, y)
     return y
 
 
@@ -89,14 +91,14 @@ def _gelu_backward(dy: Tensor, x: Tensor) -> Tensor:
     dy = dy.contiguous()
     if torch.is_grad_enabled() or not suits(dy, x):  # differentiable, or seen by a transform
         return torch.ops.aten.gelu_backward(dy, x)
-    job, passes, _ = _required()
+    job, kernel = required("job", "gelu")
     dx = torch.empty_like(x)
-    job.run(passes.backward, threads(), x.numel(), dy, x, dx)
+    job.run(kernel.backward, threads(), x.numel(), dy, x, dx)
     return dx
 
 
 def _gated(m: Tensor, gate: Tensor, v: Tensor) -> Tensor:
-    job, _, gated = _required()
+    job, gated = required("job", "gated")
     rows = gated.rows(len(gate))
     y = torch.empty_like(m)
     job.run(gated.forward, threads(), m.numel(), rows * len(gate), m, gate.detach().repeat(rows), v, y)
@@ -114,7 +116,7 @@ def suits(*tensors: Tensor) -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and tensors[0].numel() >= LEAST
         and all(_plain(x) for x in tensors)
-        and _compiled() is not None
+        and passes("job") is not None
     )
 
 
@@ -131,17 +133,17 @@ def _plain(x: Tensor) -> bool:
 
 
 @cache
-def _compiled() -> tuple[ModuleType, ModuleType, ModuleType] | None:
-    """The compiled passes, or None where numba is not installed."""
+def passes(*names: str) -> Sequence[ModuleType] | None:
+    """These modules of `nn.compiled`, or None where numba is not installed: imported when first needed."""
     try:
-        from pdeops.nn.compiled import gated, gelu, job
+        return [import_module(f"pdeops.nn.compiled.{name}") for name in names]
     except ImportError:
         return None
-    return job, gelu, gated
 
 
-def _required() -> tuple[ModuleType, ModuleType, ModuleType]:
-    made = _compiled()
+def required(*names: str) -> Sequence[ModuleType]:
+    """`passes`, once they are known to be there."""
+    made = passes(*names)
     assert made is not None
     return made
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pdeops.nn.activation import gated_gelu, gelu, suits, threads
+from pdeops.nn.activation import gated_gelu, gelu, required, suits, threads
 from pdeops.nn.mlp import MLP, as_built, composed, differentiable, hooked, weights
 from pdeops.nn.pointwise import Pointwise, pointwise
 
@@ -80,7 +79,7 @@ class _Fused(torch.autograd.Function):
 
 def _forward(last: bool, inputs: Sequence[Tensor], keep: bool) -> tuple[Tensor, Tensor]:
     """out, and y where it is kept."""
-    block, job, tile = _required()
+    block, job, tile = required("block", "job", "tile")
     s, v, w, b, w1, b1, w2, b2, gate = (x.detach() for x in inputs)
     hidden, channels = w1.shape
     out = torch.empty_like(v)
@@ -95,7 +94,7 @@ def _forward(last: bool, inputs: Sequence[Tensor], keep: bool) -> tuple[Tensor, 
 
 def _backward(last: bool, y: Tensor, inputs: Sequence[Tensor], dout: Tensor) -> tuple[Tensor, ...]:
     """The gradients of the inputs."""
-    block, job, tile = _required()
+    block, job, tile = required("block", "job", "tile")
     _, v, w, _, w1, b1, w2, b2, gate = (x.detach() for x in inputs)
     hidden, channels = w1.shape
     rows = v.numel() // channels
@@ -115,10 +114,3 @@ def _backward(last: bool, y: Tensor, inputs: Sequence[Tensor], dout: Tensor) -> 
 
 def _transposed(weight: Tensor) -> Tensor:
     return weight.t().contiguous()
-
-
-@cache
-def _required() -> tuple[ModuleType, ModuleType, ModuleType]:
-    from pdeops.nn.compiled import block, job, tile
-
-    return block, job, tile

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from types import ModuleType
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from pdeops.nn.activation import GELU, gelu, suits, threads
+from pdeops.nn.activation import GELU, gelu, required, suits, threads
 from pdeops.nn.pointwise import Pointwise, pointwise
 
 
@@ -81,7 +79,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    mlp, job, tile = _required()
+    mlp, job, tile = required("mlp", "job", "tile")
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
     wide, team = mlp.padded(n_out), threads()
@@ -94,7 +92,7 @@ def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
 
 
 def _backward(wanted: bool, dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Any, ...]:
-    mlp, job, tile = _required()
+    mlp, job, tile = required("mlp", "job", "tile")
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
     wide, broad, team, rows = mlp.padded(n_in), mlp.padded(n_out), threads(), x.numel() // n_in
@@ -109,10 +107,3 @@ def _backward(wanted: bool, dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: T
     # by numpy, in order: torch's sum may depend on threads
     dw1, dw2, db1, db2 = torch.from_numpy(sums.numpy().sum(0)).split(parts)
     return dx if wanted else None, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]
-
-
-@cache
-def _required() -> tuple[ModuleType, ModuleType, ModuleType]:
-    from pdeops.nn.compiled import job, mlp, tile
-
-    return mlp, job, tile

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pdeops.nn.activation import suits, threads
+from pdeops.nn.activation import required, suits, threads
 
 WIDEST = 128  # columns up to which the compiled product is the quicker one
 
@@ -31,7 +30,7 @@ class _Apply(torch.autograd.Function):
         ctx.table, ctx.added = table, onto is not None
         (batch, inner, columns), rows = x.shape, table.shape[0]
         y, zeros = x.new_empty(batch, rows, columns), _zeros(columns)
-        kernel, job = _required()
+        kernel, job = required("table", "job")
         sizes = batch, rows, inner, columns, ctx.added, rows > inner  # what is shorter than x is soon read again
         start = zeros if onto is None else onto.detach()
         job.run(kernel.apply, threads(), 0, *sizes, y, start, table, *table.stride(), x.detach(), zeros)
@@ -45,10 +44,3 @@ class _Apply(torch.autograd.Function):
 @cache
 def _zeros(columns: int) -> Tensor:
     return torch.zeros(columns)
-
-
-@cache
-def _required() -> tuple[ModuleType, ModuleType]:
-    from pdeops.nn.compiled import job, table
-
-    return table, job
