@@ -29,7 +29,7 @@ def mixing(
     """
     deviation = (2 / parts / (in_channels + out_channels)) ** 0.5
     if weights == "dense":
-        return Dense((*stored, in_channels, parts * out_channels), parts, deviation)
+        return Dense((*stored, in_channels, parts * out_channels), deviation)
     if weights == "separable":
         if in_channels != out_channels:
             raise InputError(f"separable weights keep the channels; got {in_channels} in and {out_channels} out")
@@ -38,15 +38,14 @@ def mixing(
         raise InputError(f"weights={weights!r}; wanted one of {get_args(Weights)}")
     if not 0 < rank <= 1:
         raise InputError(f"rank={rank}: wanted a share of the dense parameters, 0 < rank <= 1")
-    return Factorised((*stored, in_channels, parts * out_channels), parts, deviation, weights, rank)
+    return Factorised((*stored, in_channels, parts * out_channels), deviation, weights, rank)
 
 
 class Dense(nn.Module):
     """y(k) = R(k) z(k). tensor: (*modes, C_in, parts C_out), columns [Re | Im]."""
 
-    def __init__(self, shape: Sequence[int], parts: int, deviation: float) -> None:
+    def __init__(self, shape: Sequence[int], deviation: float) -> None:
         super().__init__()
-        self.parts = parts
         self.tensor = nn.Parameter(deviation * torch.randn(*shape))
 
     def forward(self, z: Tensor, first: Sequence[int]) -> Tensor:
@@ -70,20 +69,18 @@ class Separable(nn.Module):
 
 
 class Factorised(nn.Module):
-    """`Dense` with its tensor in factors (tensorly-torch's): multiplied out in every call, which costs little beside
-    the transforms."""
+    """`Dense` with its tensor in factors (tensorly-torch's), which are multiplied out in every call."""
 
-    def __init__(self, shape: Sequence[int], parts: int, deviation: float, factorisation: str, rank: float) -> None:
+    def __init__(self, shape: Sequence[int], deviation: float, factorisation: str, rank: float) -> None:
         super().__init__()
         from tltorch import FactorizedTensor  # seconds to import: only when one is built
 
-        self.parts = parts
         self.tensor = FactorizedTensor.new(tuple(shape), rank=rank, factorization=factorisation)
         with torch.no_grad():
             self.tensor.normal_(0, deviation)
             first = next(
                 self.tensor.parameters()
-            )  # its own initialisation misses the deviation, by up to a factor of 100
+            )  # whose own initialisation misses the deviation, up to a factor of 100
             first.mul_(deviation / self.tensor.to_tensor().std())
 
     def forward(self, z: Tensor, first: Sequence[int]) -> Tensor:
