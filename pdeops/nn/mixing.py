@@ -78,9 +78,8 @@ class Factorised(nn.Module):
         self.tensor = FactorizedTensor.new(tuple(shape), rank=rank, factorization=factorisation)
         with torch.no_grad():
             self.tensor.normal_(0, deviation)
-            first = next(
-                self.tensor.parameters()
-            )  # whose own initialisation misses the deviation, up to a factor of 100
+            # tensorly-torch's initialisation misses the deviation, by up to a factor of 100
+            first = next(self.tensor.parameters())
             first.mul_(deviation / self.tensor.to_tensor().std())
 
     def forward(self, z: Tensor, first: Sequence[int]) -> Tensor:
