@@ -17,10 +17,10 @@ from typing import Any
 
 import lightning as L
 import torch
+from finished import LABELS, PUBLISHED
 from setting import configuration, prepared, trainer
 
 from pdeops.training import quiet
-from runs import LABELS, PUBLISHED
 
 
 class Clock(L.Callback):

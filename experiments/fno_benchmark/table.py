@@ -12,9 +12,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from finished import LABELS, PUBLISHED, Run, collect
+
 import pdeops
 from pdeops.report.canvas import pyplot, save
-from runs import LABELS, PUBLISHED, Run, collect
 
 Seconds = Mapping[tuple[str, str], float]
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from finished import LABELS, collect
 from table import spread
 
 import pdeops
 from pdeops.norms import Lp, relative_error
 from pdeops.problems.darcy import Darcy
-from runs import LABELS, collect
 
 FIRST, SEED = 1050, 0  # the test split of conf/experiment/fno_darcy.yaml begins after 1000 + 50 samples
 
