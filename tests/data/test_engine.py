@@ -39,7 +39,10 @@ class Backwards(Engine):
 def assert_same(path, other):
     with h5py.File(path) as f, h5py.File(other) as g:
         for name in DATASETS:
-            np.testing.assert_array_equal(f[name][()], g[name][()])
+            if name.startswith("pdeops/"):  # sums, whose order depends on the number of threads
+                np.testing.assert_allclose(f[name][()], g[name][()], rtol=1e-6)
+            else:
+                np.testing.assert_array_equal(f[name][()], g[name][()])
 
 
 def refused(problem):
