@@ -85,13 +85,6 @@ def test_gate_and_its_gradients_are_torchs(shape, passes):
     assert len(passes) == 2
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def test_bits_do_not_depend_on_threads(threads):
     leaves, dy = gated_leaves(), torch.randn(SHAPE)
     found = []

@@ -113,13 +113,6 @@ def test_batched_gradients():
     assert all(error(a, b) < 1e-5 for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def test_bits_do_not_depend_on_threads(threads):
     inputs, dout = made(), torch.randn(*SHAPE, 48)
     found = []

@@ -98,13 +98,6 @@ def test_channels_moved_to_the_end(passes):
     assert len(passes) == 2
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def test_bits_do_not_depend_on_threads(threads):
     model, x = leaves((20, 16, 50))
     dy, found = torch.randn(*ROWS, 50), []

@@ -45,15 +45,12 @@ def test_can_be_differentiated_twice():
     assert (second[0] - second[1]).norm() < 1e-5 * second[1].norm()
 
 
-def test_bits_do_not_depend_on_the_threads():
+def test_bits_do_not_depend_on_the_threads(threads):
     table, x = torch.randn(64, 18), torch.randn(100, 18, 64)
-    before, results = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            results.append(tables.apply(table, x))
-    finally:
-        torch.set_num_threads(before)
+    results = []
+    for n in (1, 2):
+        threads(n)
+        results.append(tables.apply(table, x))
     assert torch.equal(*results)
 
 
