@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,9 @@ from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.base import Problem
+from pdeops.refinement.estimate import Estimate, error_estimate
+from pdeops.refinement.mild import evolving
+from pdeops.refinement.newton import Refined, newton_krylov
 from pdeops.window import Window
 
 FORMAT = 1
@@ -64,24 +67,62 @@ class Surrogate(nn.Module):
         holds values that are not finite.
         """
         with _inference(self):
-            return _like(a, self(self._checked(a), out))
+            return _like(a, self(self._native(self._checked(a)), out))
 
     def rollout(self, a: Array, steps: int) -> Array:
         """The next `steps` frames (B, C, steps, *space) by feeding predictions back in, from an input `a`.
 
         Raises InputError for a steady problem, and as `predict` does.
         """
+        with _inference(self):
+            return _like(a, self._frames(self._checked(a), steps))
+
+    def error_estimate(self, a: Array, steps: int | None = None) -> Estimate:
+        """The estimated relative L2 error of `predict(a)`, or of the next `steps` frames of a rollout, per sample: by the
+        equation alone, against its solution that goes on from the history (`refinement.error_estimate`).
+
+        Raises InputError where it cannot be told, without a problem that evolves, and as `predict` does.
+        """
+        return error_estimate(self.problem, *self._trajectories(a, steps))
+
+    def refine(
+        self, a: Array, tol: float = 1e-6, steps: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Refined:
+        """`predict(a)`, or the next `steps` frames of a rollout, made the solution of the equation to a relative L2 error
+        within tol (`refinement.newton_krylov`), in double precision: give `a` in double precision for tol below 1e-7.
+
+        u: as `predict` or `rollout` give it. Raises InputError as `error_estimate` does.
+        """
+        inputs, frames, grid, known = self._trajectories(a, steps)
+        found = newton_krylov(self.problem, inputs, frames, grid, known, tol=tol, progress=progress)
+        u = found.u[:, :, known:]
+        return found._replace(u=_like(a, u if steps is not None else self.window.stack(u)))
+
+    def _trajectories(self, a: Tensor | np.ndarray, steps: int | None) -> tuple[Tensor, Tensor, Grid, int]:
+        """The problem's inputs, history and prediction as one trajectory in double precision, its grid, and how many of
+        its frames are history."""
+        evolving(self.problem)
+        exact = self._checked(a).double()
+        with _inference(self):
+            u = self._frames(exact, self.window.n_out if steps is None else steps)
+        frames = torch.cat([self.window.history_frames(exact), u.double()], dim=2)
+        return self.window.problem_inputs(exact), frames, self.window.frames_grid(frames.shape[2]), self.window.n_in
+
+    def _frames(self, a: Tensor, steps: int) -> Tensor:
+        """The next `steps` frames (B, C, steps, *space)."""
         if not self.window.evolves:
             raise InputError("this surrogate maps fields to fields; there is no time to roll out. Use predict.")
         if not isinstance(steps, int) or steps < 1:
             raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
-        with _inference(self):
-            state, frames = self._checked(a), []
-            for _ in range(-(-steps // self.window.n_out)):
-                u = self(state)
-                frames.append(self.window.unstack(u))
-                state = self.window.advance(state, u)
-            return _like(a, torch.cat(frames, dim=2)[:, :, :steps])
+        state, frames = self._native(a), []
+        for _ in range(-(-steps // self.window.n_out)):
+            u = self(state)
+            frames.append(self.window.unstack(u))
+            state = self.window.advance(state, u)
+        return torch.cat(frames, dim=2)[:, :, :steps]
+
+    def _native(self, a: Tensor) -> Tensor:
+        return a.to(self.normalize_in.mean)
 
     def _checked(self, a: Tensor | np.ndarray) -> Tensor:
         if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
@@ -89,7 +130,7 @@ class Surrogate(nn.Module):
         if not isinstance(a, Tensor) or a.is_complex():
             kind = getattr(a, "dtype", type(a).__name__)
             raise InputError(f"got an input of {kind}; wanted a tensor or an array of real numbers")
-        a = a.to(self.normalize_in.mean)
+        a = a.to(self.normalize_in.mean.device)
         names, axes = self.window.in_names, self.window.grid_in.names
         if a.ndim != len(axes) + 2 or a.shape[1] != len(names) or not len(a):
             raise InputError(

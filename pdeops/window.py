@@ -164,6 +164,10 @@ class Window:
             return a[:, len(self.targets) :, 0]
         return a[:, self.n_in * len(self.targets) :]
 
+    def problem_inputs(self, a: Tensor) -> Tensor:
+        """What the problem starts from, within an input: the last frame of the history and the static fields."""
+        return torch.cat([self.history_frames(a)[:, :, -1], self.static(a)], dim=1)
+
     def stack(self, frames: Tensor) -> Tensor:
         """Frames (B, C, n, *space) -> the model's layout."""
         return frames.transpose(1, 2).flatten(1, 2) if self.stacked else frames

@@ -10,7 +10,7 @@ LEVELS = [
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
-    {"losses", "metrics", "data"},
+    {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"tasks", "report"},
     {"app", "overrides", "training", "cli", "__main__"},

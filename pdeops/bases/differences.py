@@ -1,4 +1,4 @@
-"""Finite differences on arbitrary nodes."""
+"""Finite differences and interpolation on arbitrary nodes."""
 
 from __future__ import annotations
 
@@ -27,4 +27,22 @@ def differentiation_matrix(points: Tensor, order: int = 6) -> Tensor:
         row[i] = 0
         row[i] = -row.sum()
         matrix[j, first : first + width] = row
+    return matrix
+
+
+def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Tensor:
+    """(m, n) matrix P with (P u)_i = u(y_i) + O(h^order) at targets y: the value of the polynomial through the `order`
+    nodes around it (fewer where there are fewer; one-sided at the ends). Exact at the nodes.
+
+    Source: Berrut and Trefethen, Barycentric Lagrange interpolation, SIAM Review 46 (2004), equation 2.1.
+    """
+    points, targets = points.double(), targets.double()
+    n, width = len(points), min(order, len(points))
+    matrix = torch.zeros(len(targets), n, dtype=torch.float64)
+    for i, y in enumerate(targets):
+        first = min(max(int(torch.searchsorted(points, y)) - width // 2, 0), n - width)
+        x = points[first : first + width]
+        for j in range(width):
+            others = torch.cat([x[:j], x[j + 1 :]])
+            matrix[i, first + j] = ((y - others) / (x[j] - others)).prod()
     return matrix

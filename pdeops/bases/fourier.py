@@ -95,7 +95,8 @@ class Fourier:
     nodes per axis, so that `to_modes` of them is the exact L2 projection (Orszag, J. Atmos. Sci. 28, 1971: for
     products of two, three halves of the nodes).
 
-    Attributes: `k`, one broadcastable wavenumber tensor per axis; `k2` = |k|^2; `shape`, the finer lattice.
+    Attributes: `k`, one broadcastable wavenumber tensor per axis; `k2` = |k|^2; `multiplicity`, how often a coefficient
+    counts in Parseval's sum; `shape`, the finer lattice.
     Raises InputError on an axis that is not periodic.
     """
 
@@ -118,6 +119,7 @@ class Fourier:
             kappa = wavenumbers(axis.resized(n), half=i == grid.ndim - 1)
             self.k.append(kappa.view(-1, *(1,) * (grid.ndim - 1 - i)).to(device, dtype))
         self.k2 = sum((k * k for k in self.k), start=torch.zeros((), device=device, dtype=dtype))
+        self.multiplicity = half_spectrum_weights(self._sizes[-1]).to(device, dtype)
 
     def points(self) -> list[Tensor]:
         """The coordinates of the finer lattice, one broadcastable tensor per axis."""

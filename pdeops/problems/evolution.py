@@ -194,18 +194,47 @@ class Evolution(Problem):
         return max(1, CHUNK_BYTES["cpu" if a.device.type == "cpu" else "cuda"] // (8 * len(self.out_names) * nodes))
 
     def _start(self, a: Tensor) -> tuple[Fourier, tuple[Tensor, Nonlinearity, Tensor, Tensor]]:
-        """The basis of a's lattice, and what the stepper integrates: L, N, the initial state, the instants."""
-        basis = self.basis(self.grid.space.resized(a.shape[-self.dimensions :]), a.device)
-        tendency = self.nonlinear(basis, a)
+        """The basis of a's lattice, and what the stepper integrates."""
         times = self.grid[0].points()
         if self.start > 0:
             times = torch.cat([torch.zeros(1, dtype=times.dtype), times])
-        initial = basis.to_modes(a[:, : len(self.out_names)])
+        return self._posed(a, a[:, : len(self.out_names)], times)
+
+    def _posed(
+        self, a: Tensor, u: Tensor, times: Tensor
+    ) -> tuple[Fourier, tuple[Tensor, Nonlinearity, Tensor, Tensor]]:
+        """The basis of u's lattice, and L, N, the state u in coefficients, the instants."""
+        basis = self.basis(self.grid.space.resized(u.shape[-self.dimensions :]), u.device)
+        tendency = self.nonlinear(basis, a)
 
         def autonomous(c: Tensor, t: float) -> Tensor:
             return tendency(c)
 
-        return basis, (self.linear(basis, a), autonomous, initial, times)
+        return basis, (self.linear(basis, a), autonomous, basis.to_modes(u), times)
+
+    def flow(self, a: Tensor, u: Tensor, span: float) -> tuple[Tensor, Tensor]:
+        """Where states u (B, C, *space) are a time `span` later, by `solver` in double precision; and (B,) its own
+        step-halving error, of the worst channel and relative to it. Coefficients are those of inputs a (B, C_in, *space).
+
+        Raises Diverged, naming the state, if one stops being finite.
+        """
+        states, errors, first, pace = [], [], 0, None
+        times = torch.tensor([0.0, span], dtype=torch.float64)
+        for inputs, some in zip(a.double().split(self.chunk(u)), u.double().split(self.chunk(u)), strict=True):
+            basis, posed = self._posed(inputs, some, times)
+            norm = Lp(basis.grid)
+
+            def distance(v: Tensor, w: Tensor, norm: Lp = norm) -> Tensor:
+                return (norm(v[:, :, 1] - w[:, :, 1]) / floored(norm(v[:, :, 1]))).amax(1)
+
+            try:
+                path, error, pace = self.solver.solve(*posed, observe=basis.to_values, distance=distance, pace=pace)
+            except Diverged as failure:
+                raise Diverged(first + failure.sample, failure.reason) from None
+            states.append(path[:, :, 1])
+            errors.append(error)
+            first += len(some)
+        return torch.cat(states), torch.cat(errors)
 
     def _distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Relative L2 distance over the stored trajectory, of the worst channel; u (B, C, T, *space)."""
