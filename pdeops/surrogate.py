@@ -78,8 +78,8 @@ class Surrogate(nn.Module):
             return _like(a, self._frames(self._checked(a), steps))
 
     def error_estimate(self, a: Array, steps: int | None = None) -> Estimate:
-        """The estimated relative L2 error of `predict(a)`, or of the next `steps` frames of a rollout, per sample: by the
-        equation alone, against its solution that goes on from the history (`refinement.error_estimate`).
+        """The estimated relative L2 error of `predict(a)`, or of the next `steps` frames of a rollout, per sample:
+        by the equation alone, against its solution that goes on from the history (`refinement.error_estimate`).
 
         Raises InputError where it cannot be told, without a problem that evolves, and as `predict` does.
         """
@@ -88,8 +88,9 @@ class Surrogate(nn.Module):
     def refine(
         self, a: Array, tol: float = 1e-6, steps: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Refined:
-        """`predict(a)`, or the next `steps` frames of a rollout, made the solution of the equation to a relative L2 error
-        within tol (`refinement.newton_krylov`), in double precision: give `a` in double precision for tol below 1e-7.
+        """`predict(a)`, or the next `steps` frames of a rollout, made the solution of the equation to a relative L2
+        error within tol (`refinement.newton_krylov`), in double precision: give `a` in double precision for tol
+        below 1e-7.
 
         u: as `predict` or `rollout` give it. Raises InputError as `error_estimate` does.
         """

@@ -214,7 +214,8 @@ class Evolution(Problem):
 
     def flow(self, a: Tensor, u: Tensor, span: float) -> tuple[Tensor, Tensor]:
         """Where states u (B, C, *space) are a time `span` later, by `solver` in double precision; and (B,) its own
-        step-halving error, of the worst channel and relative to it. Coefficients are those of inputs a (B, C_in, *space).
+        step-halving error, of the worst channel and relative to it. Coefficients are those of inputs a (B, C_in,
+        *space).
 
         Raises Diverged, naming the state, if one stops being finite.
         """

@@ -61,7 +61,8 @@ def error_estimate(
 
 
 def _outside(u: Tensor, mild: Mild, c: Tensor) -> Tensor:
-    """(B,): the relative norm of what of the predicted frames the basis does not hold (Nyquist modes), all of it error."""
+    """(B,): the relative norm of what of the predicted frames the basis does not hold (Nyquist modes), all of it
+    error."""
     u, held = u[:, :, mild.known :].double().flatten(2), mild.values(c[mild.known :]).flatten(2)
     return (torch.linalg.vector_norm(u - held, dim=2) / floored(torch.linalg.vector_norm(u, dim=2))).amax(1)
 

@@ -28,8 +28,8 @@ GROWTH = 4.0
 class Refined(NamedTuple):
     """u (B, C, T, *space): the refined trajectories, the known frames as they were; estimate: theirs; converged (B,):
     whether their estimated error is within the tolerance; iterations (B,): products with the linearised operator;
-    frames (B,): instants solved for, for each predicted frame; history: of each sample, (products so far, ||E|| / ||u||)
-    before every Newton step and at the end."""
+    frames (B,): instants solved for, for each predicted frame; history: of each sample, (products so far, ||E|| /
+    ||u||) before every Newton step and at the end."""
 
     u: Tensor
     estimate: Estimate
@@ -53,8 +53,8 @@ def newton_krylov(
     """Solve E(u) = 0 (`Mild`) from predicted trajectories u (B, C, T, *space), the first `known` frames fixed: Newton's
     method, each step by GMRES on I - G'(u) in the L2 norm, until the estimated relative error is within tol.
 
-    Where the quadrature in time over the given frames is not good enough for tol, frames are inserted: 2, 4, ... for one.
-    recycle: a space for `gcrodr` in the place of GMRES. progress: told the samples done.
+    Where the quadrature in time over the given frames is not good enough for tol, frames are inserted: 2, 4, ... for
+    one. recycle: a space for `gcrodr` in the place of GMRES. progress: told the samples done.
     Source: the preconditioned form of the a posteriori correction of Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR
     2025. Raises InputError for a problem that does not evolve, and on tolerances that double precision cannot reach.
     """
@@ -124,8 +124,9 @@ def _newton(
 def _step(
     scale: Tensor, derivative: Callable[[Tensor], Tensor], residual: Tensor, rtol: float, recycle: RecycleSpace | None
 ) -> tuple[Tensor, int]:
-    """The solution v of E'(c) v = -E(c) and the products it took. Real vectors of scaled coefficients: the derivative is
-    linear in real and imaginary parts alone, and the Euclidean norm is then the L2 norm, each channel by its own size."""
+    """The solution v of E'(c) v = -E(c) and the products it took. Real vectors of scaled coefficients: the
+    derivative is linear in real and imaginary parts alone, and the Euclidean norm is then the L2 norm, each channel
+    by its own size."""
 
     def flat(v: Tensor) -> Tensor:
         return torch.view_as_real(scale * v).flatten()

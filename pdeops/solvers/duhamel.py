@@ -40,7 +40,8 @@ class Duhamel:
         ]
 
     def defects(self, u: Tensor, tendencies: Tensor) -> Tensor:
-        """d_n of the snapshots that are not known, from u and N(u), both (T, ...) -> (T - known, ...). Linear in both."""
+        """d_n of the snapshots that are not known, from u and N(u), both (T, ...) -> (T - known, ...). Linear in
+        both."""
         decay = self._decay.to(u.dtype)
         defects = u[self.known :] - decay * u[self.known - 1 : -1]
         parts = []
