@@ -92,12 +92,12 @@ class Surrogate(nn.Module):
         error within tol (`refinement.newton_krylov`), in double precision: give `a` in double precision for tol
         below 1e-7.
 
-        u: as `predict` or `rollout` give it. Raises InputError as `error_estimate` does.
+        u: a tensor, as `predict` or `rollout` lay it out. Raises InputError as `error_estimate` does.
         """
         inputs, frames, grid, known = self._trajectories(a, steps)
         found = newton_krylov(self.problem, inputs, frames, grid, known, tol=tol, progress=progress)
         u = found.u[:, :, known:]
-        return found._replace(u=_like(a, u if steps is not None else self.window.stack(u)))
+        return found._replace(u=u if steps is not None else self.window.stack(u))
 
     def _trajectories(self, a: Tensor | np.ndarray, steps: int | None) -> tuple[Tensor, Tensor, Grid, int]:
         """The problem's inputs, history and prediction as one trajectory in double precision, its grid, and how many of

@@ -7,7 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.norms import Lp, Sobolev
+from pdeops.norms import Lp, Sobolev, relative_error
 
 
 def sine(grid, k):
@@ -64,6 +64,17 @@ def test_time_is_integrated_by_quadrature():
     u = t * torch.sin(2 * pi * x)
     expected = sqrt(8 / 3 / 2) * (1 + 4 * pi**2) ** -0.5
     assert float(Sobolev(grid, -1)(u)) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("s", [-1, 0, 1])
+@pytest.mark.parametrize("nodes", ["uniform", "right", "periodic"])
+def test_a_relative_error_does_not_depend_on_the_numbers_of_frames_and_nodes(s, nodes):
+    expected = 0.1 * sqrt(0.5 * (1 + 16 * pi**2) ** s / (1 + 0.5 * (1 + 4 * pi**2) ** s))
+    for frames, n in ((3, 16), (10, 16), (40, 25)):
+        grid = Grid((Axis("time", frames, 2.0, nodes), *Grid.periodic((n, n))))
+        phase = 2 * pi * grid.points()[..., 1]
+        v, error = 1 + torch.sin(phase), 0.1 * torch.cos(2 * phase)
+        assert float(relative_error(v + error, v, Sobolev(grid, s))) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("p", "expected"), [(1, 0.5), (2, sqrt(1 / 3)), (4, 0.2**0.25), (inf, 1.0)])

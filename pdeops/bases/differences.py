@@ -1,9 +1,13 @@
-"""Finite differences and interpolation on arbitrary nodes."""
+"""Values and derivatives of functions known at nodes, as matrices: of polynomials through some, or of one series."""
 
 from __future__ import annotations
 
+from math import pi
+
 import torch
 from torch import Tensor
+
+from pdeops.errors import InputError
 
 
 def differentiation_matrix(points: Tensor, order: int = 6) -> Tensor:
@@ -46,3 +50,26 @@ def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Ten
             others = torch.cat([x[:j], x[j + 1 :]])
             matrix[i, first + j] = ((y - others) / (x[j] - others)).prod()
     return matrix
+
+
+def series_differentiation_matrix(points: Tensor, period: float, modes: int) -> Tensor:
+    """(n, n) matrix D: the derivative, at the nodes, of the trigonometric series of a period that is nearest to the
+    values by least squares. Exact on such series, on any part of the period.
+
+    modes: frequencies, both signs together; a real series has the cosines and sines of 0 .. modes // 2.
+    Raises InputError where the nodes do not tell all of these apart.
+    """
+    x, top = points.double() - points[0], modes // 2
+    kappa = 2 * pi / period * torch.arange(top + 1, dtype=torch.float64)
+    angle = torch.outer(x, kappa)
+    cos, sin = angle.cos(), angle.sin()
+    values = torch.cat([cos, sin[:, 1:]], dim=1)
+    slopes = torch.cat([-kappa * sin, (kappa * cos)[:, 1:]], dim=1)
+    q, r = torch.linalg.qr(values)  # not by a pseudo-inverse, which loses digits on short parts of a period
+    sizes = r.diagonal().abs()
+    if len(x) < values.shape[1] or sizes.min() < 1e-12 * sizes.max():
+        raise InputError(
+            f"a series of {modes} modes has {values.shape[1]} terms of period {period:g}, which {len(x)} nodes from "
+            f"{float(points[0]):g} to {float(points[-1]):g} do not tell apart: take fewer modes, or more nodes"
+        )
+    return torch.linalg.solve_triangular(r, slopes, upper=True, left=False) @ q.mT

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor
 
+from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
+from pdeops.grid import Grid
 from pdeops.norms import Sobolev, weak_norm
 from pdeops.problems.base import Problem
+from pdeops.problems.evolution import Evolution
 from pdeops.window import Batch, Window
 
 
@@ -17,17 +23,35 @@ class Residual:
 
     Of an evolution, the history and the prediction together are the trajectory whose residual is taken; its
     time derivative is as good as the frames are close (`Evolution.residual`).
-    Raises InputError without a problem.
+    ansatz: (period, modes, start) of a model whose prediction is a trigonometric series in time with the last history
+    frame's values at time 0. Then that frame and the prediction are the trajectory, and its derivative is the series'
+    own, exact at any distance of the frames.
+    Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
     """
 
-    def __init__(self, window: Window, *, problem: Problem | None, s: float | None = None) -> None:
+    def __init__(
+        self,
+        window: Window,
+        *,
+        problem: Problem | None,
+        s: float | None = None,
+        ansatz: tuple[float, int, float] | None = None,
+    ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
-        self.window, self.problem, self.s = window, problem, s
-        self.grid = window.frames_grid(window.n_in + window.n_out) if window.evolves else window.bound
+        self.window, self.problem, self.s, self.ansatz = window, problem, s, ansatz
+        self.history = window.n_in if ansatz is None else 1  # frames before the prediction
+        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.bound
         self.norm = weak_norm(self.grid) if s is None else Sobolev(self.grid, s)
+        self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
+        if ansatz is not None:
+            if not (window.evolves and isinstance(problem, Evolution)):
+                raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
+            period, modes, _ = ansatz  # a series is one from any start
+            matrix = series_differentiation_matrix(self.grid[0].points(), period, modes)
+            self.residual = partial(problem.residual, derivative=matrix)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         if self.window.evolves:
-            u = self.window.joint_frames(batch.a, u)
-        return self.norm(self.problem.residual(batch.a, u, self.grid)).mean()
+            u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
+        return self.norm(self.residual(batch.a, u, self.grid)).mean()

@@ -138,6 +138,10 @@ class Evolution(Problem):
             return getattr(self, name)
         return self.channel(name, a).flatten(1).mean(1).view(-1, 1, *(1,) * self.dimensions)
 
+    def admissible(self, basis: Fourier, c: Tensor) -> Tensor:
+        """The part of coefficients (..., B, C, *spectrum) that a state may have; here: all of them."""
+        return c
+
     @abstractmethod
     def linear(self, basis: Fourier, a: Tensor) -> Tensor:
         """The symbol of L, broadcastable to coefficients (B, C, *spectrum)."""
@@ -210,7 +214,7 @@ class Evolution(Problem):
         def autonomous(c: Tensor, t: float) -> Tensor:
             return tendency(c)
 
-        return basis, (self.linear(basis, a), autonomous, basis.to_modes(u), times)
+        return basis, (self.linear(basis, a), autonomous, self.admissible(basis, basis.to_modes(u)), times)
 
     def flow(self, a: Tensor, u: Tensor, span: float) -> tuple[Tensor, Tensor]:
         """Where states u (B, C, *space) are a time `span` later, by `solver` in double precision; and (B,) its own
@@ -248,21 +252,29 @@ class Evolution(Problem):
         return self._parts(a, u, space)[:2]
 
     def _parts(self, a: Tensor, u: Tensor, space: Grid) -> tuple[Tensor, Tensor, Tensor]:
-        """L u, N(u), and what of u is in the basis."""
+        """L v, N(v), and v, what of u is in the basis and admissible."""
         basis = self.basis(space, u.device, u.dtype)
-        c = basis.to_modes(u.movedim(2, 0))
+        c = self.admissible(basis, basis.to_modes(u.movedim(2, 0)))
         parts = self.linear(basis, a) * c, self.nonlinear(basis, a)(c), c
         linear, nonlinear, resolved = (basis.to_values(part).movedim(0, 2) for part in parts)
         return linear, nonlinear, resolved
 
-    def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
-        """r = u_t - L u - N(u): u_t by sixth-order differences of the snapshots, the rest spectral with
-        products free of aliasing. Its floor on exact snapshots is therefore O(dt^6), dt their distance (of lower
-        order below seven snapshots). Nyquist modes, which the basis does not hold, should be zero: what there is
-        of them counts as if it decayed within one snapshot distance."""
+    def residual(self, a: Tensor, u: Tensor, grid: Grid, derivative: Tensor | None = None) -> Tensor:
+        """r = v_t - L v - N(v) + (u - v) / dt, v the part of u in the basis and admissible, dt the distance of the
+        snapshots: what is outside (Nyquist modes, say) should be zero, and counts as if it decayed within dt.
+
+        derivative: d/dt as a matrix over the snapshots (T, T); by default sixth-order differences, so that the floor
+        on exact snapshots is O(dt^6) (of lower order below seven). All else is spectral, products free of aliasing.
+        Raises InputError without two snapshots, and on a matrix of another size.
+        """
         if grid.time is None or grid.time.n < 2:
             raise InputError(f"{self.name}: a residual needs at least two snapshots on a time axis; got {grid}")
         points = grid[0].points()
-        u_t = torch.einsum("st,bct...->bcs...", differentiation_matrix(points).to(u), u)
+        matrix = differentiation_matrix(points) if derivative is None else derivative
+        if matrix.shape != (len(points), len(points)):
+            raise InputError(
+                f"a derivative {tuple(matrix.shape)} of {len(points)} snapshots: wanted a matrix over them"
+            )
         linear, nonlinear, resolved = self._parts(a, u, grid.space)
-        return u_t - linear - nonlinear + (u - resolved) / float(points[1] - points[0])
+        v_t = torch.einsum("st,bct...->bcs...", matrix.to(u), resolved)
+        return v_t - linear - nonlinear + (u - resolved) / float(points[1] - points[0])

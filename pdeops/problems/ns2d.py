@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -25,7 +26,7 @@ class NavierStokes2D(Evolution):
 
     name = "ns2d"
     dimensions = 2
-    out_names = ("vorticity",)
+    out_names: ClassVar[tuple[str, ...]] = ("vorticity",)
     coefficients = ("viscosity", "drag")
     nonnegative = coefficients
 

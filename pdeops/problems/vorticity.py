@@ -47,22 +47,35 @@ class Kolmogorov(Forcing):
         return -self.amplitude * kappa * torch.cos(kappa * y + 0 * x)
 
 
-def advection(basis: Fourier, forcing: Forcing | None) -> Tendency:
-    """w -> -u . grad w + f in coefficients, as -(d_xx - d_yy)(u v) - d_xy (v^2 - u^2) + f: four transforms.
+def biot_savart(basis: Fourier) -> Tensor:
+    """The factors (2, *spectrum) that take vorticity to the velocities without mean and divergence that have it:
+    (i k_y, -i k_x) / |k|^2."""
+    kx, ky = basis.k
+    inverse_laplacian = 1 / torch.where(basis.k2 > 0, basis.k2, torch.inf)
+    return torch.stack([1j * ky * inverse_laplacian, -1j * kx * inverse_laplacian])
+
+
+def torque(basis: Fourier, forcing: Forcing | None) -> Tendency:
+    """(u, v) -> curl(-div((u, v) (x) (u, v)) + force) in coefficients, (..., 2, *spectrum) -> (..., 1, *spectrum), as
+    -(d_xx - d_yy)(u v) - d_xy (v^2 - u^2) + f: four transforms. It holds with a divergence, too.
 
     Source: Basdevant, J. Comput. Phys. 50 (1983).
     """
     kx, ky = basis.k
-    inverse_laplacian = 1 / torch.where(basis.k2 > 0, basis.k2, torch.inf)
-    to_velocity = torch.stack([1j * ky * inverse_laplacian, -1j * kx * inverse_laplacian])
     # complex like the fields, so that no product converts them anew
-    difference, mixed = ((factor + 0 * basis.k2).to(to_velocity.dtype) for factor in (kx * kx - ky * ky, kx * ky))
+    difference, mixed = (torch.complex(k + 0 * basis.k2, 0 * basis.k2) for k in (kx * kx - ky * ky, kx * ky))
     force = basis.to_modes(forcing(basis)) if forcing else torch.zeros_like(difference)
 
-    def tendency(w: Tensor) -> Tensor:
-        u, v = basis.to_fine(to_velocity * w).unbind(-3)  # the channel axis becomes the two components
+    def tendency(velocity: Tensor) -> Tensor:
+        u, v = basis.to_fine(velocity).unbind(-3)
         products = torch.stack([u * v, torch.addcmul(v * v, u, u, value=-1)], dim=-3)
         uv, vv_uu = basis.to_modes(products).unbind(-3)
         return torch.addcmul(torch.addcmul(force, difference, uv), mixed, vv_uu).unsqueeze(-3)
 
     return tendency
+
+
+def advection(basis: Fourier, forcing: Forcing | None) -> Tendency:
+    """w -> -u . grad w + f in coefficients."""
+    to_velocity, curl = biot_savart(basis), torque(basis, forcing)
+    return lambda w: curl(to_velocity * w)  # the channel axis becomes the two components

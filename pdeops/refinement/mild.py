@@ -29,7 +29,7 @@ class Mild:
     """
 
     def __init__(self, problem: Problem | None, a: Tensor, grid: Grid, known: int, nodes: int = 8) -> None:
-        evolution = evolving(problem)
+        self.evolution = evolution = evolving(problem)
         if grid.time is None:
             raise InputError(f"{evolution.name}: frames need a time axis; got {grid}")
         self.grid, self.known, self.nodes = grid, known, nodes
@@ -46,7 +46,7 @@ class Mild:
 
     def coefficients(self, u: Tensor) -> Tensor:
         """(B, C, T, *space) -> (T, B, C, *spectrum)"""
-        return self.basis.to_modes(u.double().movedim(2, 0))
+        return self.evolution.admissible(self.basis, self.basis.to_modes(u.double().movedim(2, 0)))
 
     def values(self, c: Tensor) -> Tensor:
         """(T, B, C, *spectrum) -> (B, C, T, *space)"""

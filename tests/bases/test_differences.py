@@ -1,9 +1,12 @@
-"""Finite differences: exactness and order."""
+"""Derivatives by matrices: exactness and order."""
+
+from math import pi
 
 import pytest
 import torch
 
-from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
+from pdeops.errors import InputError
 
 
 def test_exact_for_polynomials_up_to_the_order():
@@ -32,3 +35,44 @@ def test_two_points_give_the_slope():
 def test_interior_differences_are_central():
     D = differentiation_matrix(torch.arange(9.0), 6)
     torch.testing.assert_close(60 * D[4, 1:8], torch.tensor([-1.0, 9, -45, 0, 45, -9, 1], dtype=torch.float64))
+
+
+def series(x, period, top, seed=0):
+    """A random series of frequencies 0 .. top, and its derivative."""
+    kappa = 2 * pi / period * torch.arange(top + 1, dtype=torch.float64)
+    a, b = torch.randn(2, top + 1, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    angle = torch.outer(x, kappa)
+    return angle.cos() @ a + angle.sin() @ b, angle.cos() @ (kappa * b) - angle.sin() @ (kappa * a)
+
+
+@pytest.mark.parametrize("part", [0.4, 2 / 3, 0.95])
+@pytest.mark.parametrize(("modes", "top"), [(1, 0), (8, 4), (9, 4), (16, 8)])
+def test_exact_on_series_over_a_part_of_their_period(part, modes, top):
+    x = 3.0 + torch.linspace(0, part * 5.0, 41, dtype=torch.float64)
+    u, u_x = series(x, 5.0, top)
+    found = series_differentiation_matrix(x, 5.0, modes) @ u
+    torch.testing.assert_close(found, u_x, rtol=0, atol=1e-10 * float(1 + u_x.abs().max()))
+    beyond, slope = series(x, 5.0, top + 1)
+    assert (series_differentiation_matrix(x, 5.0, modes) @ beyond - slope).abs().max() > 1e-3
+
+
+def test_as_many_nodes_as_terms_will_do_and_in_any_order():
+    x = torch.tensor([0.7, 0.0, 1.9, 1.2, 2.8], dtype=torch.float64)
+    u, u_x = series(x, 4.0, 2)
+    torch.testing.assert_close(series_differentiation_matrix(x, 4.0, 5) @ u, u_x)
+
+
+def test_other_functions_have_the_slope_of_the_nearest_series():
+    x = torch.linspace(0, 2.0, 9, dtype=torch.float64)
+    u = torch.randn(9, dtype=torch.float64)
+    columns = torch.stack([torch.ones_like(x), (pi / 2 * x).cos(), (pi / 2 * x).sin()], dim=1)
+    _, a, b = torch.linalg.lstsq(columns, u).solution
+    slope = pi / 2 * (b * (pi / 2 * x).cos() - a * (pi / 2 * x).sin())
+    torch.testing.assert_close(series_differentiation_matrix(x, 4.0, 3) @ u, slope)
+
+
+@pytest.mark.parametrize(("n", "period"), [(4, 3.0), (5, 1.0)])  # too few; the last is the first once more
+def test_nodes_that_do_not_tell_a_series_are_refused(n, period):
+    x = torch.linspace(0, 1, n, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"4 modes has 5 terms .* do not tell apart"):
+        series_differentiation_matrix(x, period, 4)

@@ -1,6 +1,7 @@
 """The scripts of `experiments/` run: a figure that cannot be measured again is no figure."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,24 @@ def test_the_benchmark_of_the_fno():
     forwards = [cells for cells in rows if cells[1] == "forward"]
     assert len(forwards) == 3
     assert all(formula == counted for _, _, formula, counted, *_ in forwards)  # flops
+
+
+def test_what_estimates_tell_of_known_errors(tmp_path):
+    small = ["--windows", "2", "--n", "24", "--start", "5", "--length", "2", "--frames", "20", "--amplitude", "1"]
+    out = script(ROOT / "sfno_refine" / "reliability.py", *small, "--figure", tmp_path / "out.png")
+    rows = {name: [float(x) for x in cells] for name, *cells in table(out) if "" not in cells}
+    assert len(rows) == 11  # all but the exact one, which has no ratio
+    for size in (0.001, 0.01, 0.1):
+        errors = [cells[0] for name, cells in rows.items() if name.endswith(f", {size:.1%}")]
+        assert errors == [size] * 3
+    for error, vorticity, ratio, velocity, _ in rows.values():
+        assert ratio == pytest.approx(vorticity / error, rel=0.15)  # of two digits
+        if error < 1:
+            assert velocity == pytest.approx(vorticity, rel=0.05)  # two forms of one residual
+    correlations = [float(x) for x in re.findall(r"rank correlation ([0-9.]+)", out)]
+    assert len(correlations) == 2
+    assert all(0.8 < x < 1 for x in correlations)
+    assert (tmp_path / "out.png").stat().st_size > 0
 
 
 def test_the_benchmarks_refuse_what_is_not_there():

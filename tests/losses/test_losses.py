@@ -10,7 +10,9 @@ from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
 from pdeops.losses.supervised import RelativeLp, RelativeSobolev
 from pdeops.norms import Sobolev
+from pdeops.problems.advection1d import Advection1D
 from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.solvers.steppers import Stepper
 from pdeops.window import Batch, Window
 
@@ -86,3 +88,53 @@ def test_residual_loss_is_the_mean_h_minus_1_norm():
     w = Window(n_in=2, n_out=3, history="time").on(p.grid, ("vorticity",), ())
     expected = Sobolev(p.grid, -1)(p.residual(u[:, :, 0], u, p.grid)).mean()
     torch.testing.assert_close(Residual(w, problem=p)(u[:, :, 2:], Batch(u[:, :, :2])), expected)
+
+
+def travelling(frames):
+    """u = sin(2 pi (x - t)) of the equation u_t + u_x = 0, at frames 0.3 apart: a series in time of period 1."""
+    problem = Advection1D(n=16, speed=1.0, horizon=0.3 * (frames - 1), frames=frames - 1)
+    t, x = problem.grid.points().unbind(-1)
+    return problem, torch.sin(2 * pi * (x - t))[None, None]
+
+
+@pytest.mark.parametrize("history", ["channel", "time"])
+def test_a_models_own_series_is_differentiated_exactly(history):
+    """Frames so far apart that differences see nothing; the history's earlier frames play no part."""
+    problem, u = travelling(8)
+    window = Window(n_in=3, n_out=5, history=history).on(problem.grid, ("u",), ())
+    a, future = window.make_input(u[:, :, :3]), window.stack(u[:, :, 3:])
+    by_differences, by_series = (Residual(window, problem=problem, ansatz=x) for x in (None, (1.0, 5, 0.0)))
+    assert float(by_series(future, Batch(a))) < 1e-12
+    assert float(by_differences(future, Batch(a))) > 0.1
+    assert float(by_series(1.01 * future, Batch(a))) > 1e-3
+    earlier = window.make_input(torch.cat([0 * u[:, :, :2], u[:, :, 2:3]], dim=2))
+    assert float(by_series(future, Batch(earlier))) < 1e-12
+
+
+def test_the_series_loss_is_the_norm_of_its_residual():
+    """Of random frames, without the least squares of D: the series through as many frames as it has terms."""
+    problem, _ = travelling(8)
+    window = Window(n_in=2, n_out=4, history="time").on(problem.grid, ("u",), ())
+    u = torch.randn(3, 1, 6, 16, dtype=torch.float64)
+    t = 0.3 * torch.arange(5, dtype=torch.float64)
+    angle = 2 * pi / 2.0 * torch.outer(t, torch.arange(1, 3, dtype=torch.float64))
+    kappa = torch.tensor([pi, 2 * pi], dtype=torch.float64)
+    columns = torch.cat([torch.ones(5, 1), angle.cos(), angle.sin()], dim=1)
+    slopes = torch.cat([torch.zeros(5, 1), -kappa * angle.sin(), kappa * angle.cos()], dim=1)
+    v = u[:, :, 1:]
+    linear, nonlinear = problem.tendencies(u[:, :, 1], v, problem.grid.space)
+    outside = v - problem.basis(problem.grid.space).to_values(problem.basis(problem.grid.space).to_modes(v))
+    v_t = torch.einsum("st,bctx->bcsx", slopes @ torch.linalg.inv(columns), v - outside)
+    grid = window.frames_grid(5)
+    expected = Sobolev(grid, -1)(v_t - linear - nonlinear + outside / 0.3).mean()
+    loss = Residual(window, problem=problem, ansatz=(2.0, 4, 0.0))
+    torch.testing.assert_close(loss(u[:, :, 2:], Batch(u[:, :, :2])), expected)
+
+
+def test_an_ansatz_wants_an_evolution_and_frames_enough():
+    problem, _ = travelling(8)
+    window = Window(n_in=2, n_out=4, history="time").on(problem.grid, ("u",), ())
+    with pytest.raises(InputError, match="9 modes has 9 terms of period 2, which 5 nodes"):
+        Residual(window, problem=problem, ansatz=(2.0, 9, 0.0))
+    with pytest.raises(InputError, match="spectral_poisson, which is no evolution"):
+        Residual(STEADY, problem=SpectralPoisson(n=16), ansatz=(2.0, 3, 0.0))

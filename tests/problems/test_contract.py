@@ -21,6 +21,7 @@ from pdeops.problems.kdv import KortewegDeVries
 from pdeops.problems.kolmogorov import KolmogorovFlow
 from pdeops.problems.kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinsky2D
 from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.problems.ns2d_velocity import NavierStokes2DVelocity
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.problems.shallow_water import ShallowWater
 from pdeops.problems.vorticity import Kolmogorov
@@ -59,6 +60,7 @@ PROBLEMS = {
         {"n": 16, "length": 12.0, "start": 0.2, "horizon": 0.4, "initial": SMOOTH},
     ),
     "ns2d": (NavierStokes2D, {"n": 20, "horizon": 1.0, "viscosity": 2e-4, "initial": SMOOTH}),
+    "ns2d_velocity": (NavierStokes2DVelocity, {"n": 20, "horizon": 1.0, "viscosity": 2e-4, "initial": SMOOTH}),
     "reaction_diffusion": (
         ReactionDiffusion,
         {"n": 24, "start": 0.25, "horizon": 0.5, "initial": UnitRange(of=SMOOTH)},

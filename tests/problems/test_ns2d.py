@@ -110,9 +110,10 @@ def test_the_amplitude_scales_the_initial_state():
     assert pytest.approx(2**0.5 * 7**0.75, abs=5e-5) == 6.0861  # the published generator's, over the paper's formula
 
 
-def test_nyquist_modes_count_in_the_residual():
-    """w = cos(pi n x) at rest lies outside the basis: it counts as if it decayed within one snapshot distance."""
+@pytest.mark.parametrize("rate", [0.0, 2.0])
+def test_nyquist_modes_count_in_the_residual(rate):
+    """w = cos(pi n x) exp(-rate t) lies outside the basis: it counts as if it decayed within one snapshot distance."""
     problem = NavierStokes2D(n=16, forcing=None, horizon=2.0, frames=4)
-    x = problem.grid.points()[..., 1]
-    nyquist = torch.cos(16 * pi * x)[None, None]
+    t, x, _ = problem.grid.points().unbind(-1)
+    nyquist = (torch.cos(16 * pi * x) * torch.exp(-rate * t))[None, None]
     torch.testing.assert_close(problem.residual(nyquist[:, :, 0], nyquist, problem.grid), nyquist / 0.5)
