@@ -154,7 +154,7 @@ class SFNO(nn.Module):
         own, times = self.grid_out, out.time
         if times is None or out.names != own.names or out.space != own.space.resized(out.space.shape):
             raise InputError(f"out={out} is not this SFNO's output grid with other numbers of nodes: {own}")
-        if times.start != 0 or times.length > self.period * (1 + 1e-9):
+        if times.start != own[0].start or times.length > self.period * (1 + 1e-9):
             raise InputError(
                 f"out has times from {times.start:g} to {times.start + times.length:g}: this SFNO's series starts at 0 "
                 f"and repeats itself after {self.period:g} (it was trained up to {own[0].length:g})"
@@ -166,9 +166,10 @@ def _check_grids(grid_in: Grid, grid_out: Grid) -> None:
     before, after = grid_in.time, grid_out.time
     if before is None or after is None:
         raise InputError("an SFNO maps frames to frames, on a time axis: set data.window.history=time")
-    if before.nodes != "right" or after.nodes != "right" or after.start != 0:
+    ends = before.start + before.length, after.start
+    if (before.nodes, after.nodes) != ("right", "right") or max(map(abs, ends)) > 1e-9 * after.length:
         raise InputError(
-            f"an SFNO's history ends and its output starts at t = 0, with `right` nodes; got {grid_in[:1]} in and "
+            f"an SFNO's history ends and its output starts at t = 0, with right nodes; got {grid_in[:1]} in and "
             f"{grid_out[:1]} out"
         )
     if grid_in.names != grid_out.names or not 1 <= grid_in.space.ndim <= 3:
