@@ -2,10 +2,10 @@
 
     python experiments/bench/sfno.py --peer PATH [PART OF A CASE'S NAME ...] [--threads 1] [--repeats 7]
 
---peer: a checkout of torch-cfd (its `fno` folder). A step: zero_grad, forward, relative L2 loss, backward, fused Adam, in
-float32 on random fields. Theirs as its class comes: ReLU, perceptrons of 4 times the width. Ours as it comes, and with
-perceptrons as wide as theirs. Columns: parameters; milliseconds of a forward pass and a step by medians; the ratios of
-medians / minima / processor time to theirs; the most bytes that torch holds in a step, weights and Adam's state apart.
+--peer: a checkout of torch-cfd. A step: zero_grad, forward, relative L2 loss, backward, fused Adam, in float32 on random
+fields. Theirs as its class comes: ReLU, perceptrons of 4 times the width. Ours as it comes, and with perceptrons as wide
+as theirs. Columns: parameters; milliseconds of a forward pass and a step by medians; ratios of medians / minima /
+processor time, theirs over ours; the most bytes that torch holds in a step, weights and Adam's state apart.
 """
 
 from __future__ import annotations

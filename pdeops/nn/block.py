@@ -80,11 +80,10 @@ def fused(s: Tensor, v: Tensor, skip: nn.Module, mlp: MLP, gate: Tensor, last: b
 
 def fits(v: Tensor, skip: nn.Module, mlp: nn.Module, gate: Tensor, norms: Sequence[Field]) -> bool:
     """Whether nobody can tell the compiled block from its parts: no norm, no hooks, only parts as they were built, in
-    single precision and of sizes that are multiples of 16."""
+    single precision."""
     if norms or not as_built(mlp) or type(skip) is not Pointwise or hooked(skip):
         return False
-    inputs = (v, *weights(skip, *mlp), gate)
-    return not any(size % 16 for size in inputs[3].shape) and suits(*inputs)
+    return suits(v, *weights(skip, *mlp), gate)
 
 
 class _Fused(torch.autograd.Function):
