@@ -121,10 +121,16 @@ def test_problems_show_all_their_keys(path):
     check({k: v for k, v in node.items() if k != "solver"})
 
 
-def test_defaults_are_those_of_the_code():
+@pytest.mark.parametrize("name", ["fno", "sfno"])
+def test_defaults_are_those_of_the_code(name):
     """A value in a model's configuration is the constructor's default: one truth, written for the reader."""
-    from pdeops.models.fno import FNO
+    config = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
+    parameters = inspect.signature(get_class(config["_target_"])).parameters
+    defaults = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    assert {k: v for k, v in config.items() if k not in ("_target_", "defaults")} == defaults
 
-    defaults = {k: p.default for k, p in inspect.signature(FNO).parameters.items() if p.default is not p.empty}
-    config = OmegaConf.to_container(OmegaConf.load(CONF / "model" / "fno.yaml"))
-    assert {k: v for k, v in config.items() if k != "_target_"} == defaults
+
+def test_a_space_time_model_brings_its_window():
+    window = checked(compose_with("model=sfno", "data=ns2d"))["data"]["window"]
+    assert (window["history"], window["n_in"]) == ("time", 10)
+    assert checked(compose_with("model=sfno", "data.window.n_out=7"))["data"]["window"]["n_out"] == 7

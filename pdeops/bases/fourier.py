@@ -74,6 +74,33 @@ def derivative(u: Tensor, axis: Axis, dim: int, order: int = 1) -> Tensor:
     return torch.fft.irfft(c * multiplier.to(c.dtype), n=axis.n, dim=dim)
 
 
+def solenoidal(u: Tensor, grid: Grid) -> Tensor:
+    """Helmholtz' projection u - grad Laplace^-1 div u of real vector fields (B, d, ..., *grid.shape), of u's shape.
+
+    Exact: for k.u_k = 0 in every mode. Nyquist modes become zero, since a lattice holds but one half of each pair, of
+    which no field without divergence is made. Raises InputError unless there is one component per axis.
+    """
+    d = grid.ndim
+    if u.shape[1] != d or u.shape[-d:] != grid.shape:
+        raise InputError(
+            f"fields {tuple(u.shape)} on {grid}: wanted a vector of {d} components, one per axis, at every node"
+        )
+    dims = tuple(range(-d, 0))
+    c = torch.fft.rfftn(u, dim=dims)
+    kappa, held = [], torch.ones((), dtype=torch.bool)
+    for i, axis in enumerate(grid):
+        k = wavenumbers(axis, half=i == d - 1)
+        nyquist = 2 * torch.arange(len(k)) == axis.n
+        kappa.append(k.view(-1, *(1,) * (d - 1 - i)))
+        held = held & ~nyquist.view(kappa[-1].shape)
+    norm2 = sum((k * k for k in kappa), start=torch.zeros(()))
+    norm2[(0,) * d] = 1
+    scaled = [(held / norm2 * k).to(u) for k in kappa]
+    potential = sum((c[:, i] * k for i, k in enumerate(scaled)), start=torch.zeros_like(c[:, 0]))
+    parts = [held.to(u) * c[:, i] - k.to(u) * potential for i, k in enumerate(kappa)]
+    return torch.fft.irfftn(torch.stack(parts, 1), s=grid.shape, dim=dims)
+
+
 def place(c: Tensor, dim: int, n: int) -> Tensor:
     """The modes of an axis in FFT order, on an axis of n entries: those |k| < n / 2 that both hold, zeros between."""
     size = c.shape[dim]

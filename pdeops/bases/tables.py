@@ -29,6 +29,15 @@ Name = Literal["fourier", "cosine", "sine", "chebyshev"]
 OFFSETS = {"periodic": 0.0, "left": 0.0, "cell": 0.5, "right": 1.0}  # of the first node, in spacings
 
 
+class Ansatz(NamedTuple):
+    """u(t) = u(start) + sum_f c_f (exp(2 pi i f (t - start) / period) - 1), `modes` whole numbers f around zero: from
+    -floor(modes / 2) on, complex c_f (a real series therefore holds cosines and sines of all |f|)."""
+
+    period: float
+    modes: int
+    start: float
+
+
 class Parts(NamedTuple):
     """A complex matrix, or a real one (imag None), float64."""
 
@@ -75,6 +84,21 @@ class Fourier:
 
     def _frequencies(self, k: int) -> Tensor:
         return torch.arange(k) if self.half else torch.arange(-(k // 2), k - k // 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Increment(Fourier):
+    """exp(2 pi i f t / period) - 1, which vanishes at t = 0: a series' growth since then, at the nodes of `times`.
+
+    Coefficients are those of `Fourier` on a lattice of the period from t = 0 on; only what is evaluated differs.
+    """
+
+    times: Axis
+    period: float
+
+    def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
+        angle = 2 * pi / self.period * torch.outer(self.times.points(), self._frequencies(k).double())
+        return Parts(angle.cos() - 1, angle.sin())
 
 
 @dataclass(frozen=True)

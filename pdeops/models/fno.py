@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +15,10 @@ from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.neuralop_weights import load_neuralop
-from pdeops.nn.block import fits, fused, residual
+from pdeops.nn.block import Block, Norm
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
-from pdeops.nn.pointwise import GroupNorm, Pointwise
-from pdeops.nn.spectral_conv import SpectralConv
-
-Norm = Literal["none", "group", "instance"]
+from pdeops.nn.spectral_conv import SpectralConv, Transform
 
 
 class FNO(nn.Module):
@@ -113,7 +109,7 @@ class FNO(nn.Module):
         self.blocks = nn.ModuleList()
         for l in range(depth):
             conv = SpectralConv(width, width, self.modes, bases=bases(grid_in, self.basis), weights=weights, rank=rank)
-            self.blocks.append(_Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
+            self.blocks.append(Block(conv, width, round(mlp_ratio * width), norm, last=l == depth - 1))
         self.projection = MLP(width, hidden["projection_ratio"], out_channels)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
@@ -134,11 +130,15 @@ class FNO(nn.Module):
             self._check_padding(a.shape[2:], n_out)
         padded_out = tuple(n + extra for n, extra in zip(n_out, self._extra(n_out), strict=True))
         for block in self.blocks:
-            v = self._run(block, v, padded_out if block.last else tuple(v.shape[1:-1]))
+            same = not block.last or padded_out == tuple(v.shape[1:-1])
+            v = self._run(block, v, None if same else self._transform().interpolate(v, padded_out))
         for dim, n in enumerate(n_out, start=1):
             if n < v.shape[dim]:  # else its gradient would be a copy
                 v = v.narrow(dim, 0, n)
         return self._run(self.projection, v).movedim(-1, 1)
+
+    def _transform(self) -> Transform:
+        return Transform(bases(self.grid_in, self.basis))
 
     def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -201,29 +201,6 @@ class FNO(nn.Module):
         """Take over the weights of a neuraloperator 2.0 FNO, as `neuralop_weights.load_neuralop` says."""
         load_neuralop(self, state)
         return self
-
-
-class _Block(nn.Module):
-    def __init__(self, conv: SpectralConv, width: int, hidden: int, norm: Norm, last: bool) -> None:
-        super().__init__()
-        self.last = last
-        self.spectral = conv
-        self.skip = Pointwise(width, width)
-        self.mlp: MLP | None = None
-        if hidden > 0:
-            self.mlp = MLP(width, hidden, width)
-            self.gate = nn.Parameter(torch.ones(width))
-        groups = {"none": 0, "group": 4, "instance": width}[norm]
-        ends = 0 if groups == 0 else 1 if self.mlp is None else 2
-        self.norms = nn.ModuleList(GroupNorm(groups, width) for _ in range(ends))
-
-    def forward(self, v: Tensor, n_out: tuple[int, ...]) -> Tensor:
-        at_out = v if n_out == tuple(v.shape[1:-1]) else self.spectral.transform.interpolate(v, n_out)
-        norms = tuple(self.norms)
-        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, norms):
-            return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
-        gate = None if self.mlp is None else self.gate
-        return residual(partial(self.spectral, v, n_out), at_out, self.skip, self.mlp, gate, norms, self.last)
 
 
 @constant

@@ -1,19 +1,50 @@
-"""The pointwise part of an FNO's block, in one compiled pass over tiles of rows where `activation` has such passes."""
+"""The block of Fourier neural operators; its pointwise part is one compiled pass over tiles of rows where `activation`
+has such passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pdeops.nn.activation import gated_gelu, gelu, required, suits, threads
 from pdeops.nn.mlp import MLP, as_built, composed, differentiable, hooked, weights
-from pdeops.nn.pointwise import Pointwise, pointwise
+from pdeops.nn.pointwise import GroupNorm, Pointwise, pointwise
+from pdeops.nn.spectral_conv import SpectralConv
 
 Field = Callable[[Tensor], Tensor]
+Norm = Literal["none", "group", "instance"]
+
+
+class Block(nn.Module):
+    """`residual` of a spectral convolution, a pointwise skip, and an MLP with a gate per channel (hidden = 0: neither).
+
+    v (B, *n, C) -> (B, *n_out, C), the lattice of `at_out` (default: v itself), which goes to skip and gate.
+    """
+
+    def __init__(self, conv: SpectralConv, width: int, hidden: int, norm: Norm = "none", last: bool = False) -> None:
+        super().__init__()
+        self.last = last
+        self.spectral = conv
+        self.skip = Pointwise(width, width)
+        self.mlp: MLP | None = None
+        if hidden > 0:
+            self.mlp = MLP(width, hidden, width)
+            self.gate = nn.Parameter(torch.ones(width))
+        groups = {"none": 0, "group": 4, "instance": width}[norm]
+        ends = 0 if groups == 0 else 1 if self.mlp is None else 2
+        self.norms = nn.ModuleList(GroupNorm(groups, width) for _ in range(ends))
+
+    def forward(self, v: Tensor, at_out: Tensor | None = None) -> Tensor:
+        at_out = v if at_out is None else at_out
+        n_out, norms = tuple(at_out.shape[1:-1]), tuple(self.norms)
+        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, norms):
+            return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
+        gate = None if self.mlp is None else self.gate
+        return residual(partial(self.spectral, v, n_out), at_out, self.skip, self.mlp, gate, norms, self.last)
 
 
 def residual(
@@ -49,11 +80,10 @@ def fused(s: Tensor, v: Tensor, skip: nn.Module, mlp: MLP, gate: Tensor, last: b
 
 def fits(v: Tensor, skip: nn.Module, mlp: nn.Module, gate: Tensor, norms: Sequence[Field]) -> bool:
     """Whether nobody can tell the compiled block from its parts: no norm, no hooks, only parts as they were built, in
-    single precision and of sizes that are multiples of 16."""
+    single precision."""
     if norms or not as_built(mlp) or type(skip) is not Pointwise or hooked(skip):
         return False
-    inputs = (v, *weights(skip, *mlp), gate)
-    return not any(size % 16 for size in inputs[3].shape) and suits(*inputs)
+    return suits(v, *weights(skip, *mlp), gate)
 
 
 class _Fused(torch.autograd.Function):

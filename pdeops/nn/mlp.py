@@ -7,7 +7,6 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from pdeops.nn.activation import GELU, gelu, required, suits, threads
 from pdeops.nn.pointwise import Pointwise, pointwise
@@ -24,7 +23,7 @@ class MLP(nn.Sequential):
             return super().forward(x)
         inputs = (x.contiguous(), *weights(*self))
         hidden, n_in = inputs[1].shape
-        if not (x.ndim > 2 and x.shape[-1] == n_in and hidden > 0 and hidden % 16 == 0 and suits(*inputs)):
+        if not (x.ndim > 2 and x.shape[-1] == n_in and hidden > 0 and suits(*inputs)):
             return super().forward(inputs[0])
         needed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
         return _Fused.apply(*inputs) if needed else _forward(*inputs)
@@ -82,11 +81,10 @@ def _forward(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
     mlp, job, tile = required("mlp", "job", "tile")
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
-    wide, team = mlp.padded(n_out), threads()
-    y = x.new_empty(*x.shape[:-1], n_out)
-    scratch, zeros = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(max(hidden, wide))
-    factors = w1.t().contiguous(), b1, pad(w2.t(), (0, wide - n_out)).contiguous(), pad(b2, (0, wide - n_out))
-    sizes = x.numel() // n_in, n_in, hidden, n_out, wide, scratch.shape[1]
+    team, y = threads(), x.new_empty(*x.shape[:-1], n_out)
+    scratch, zeros = x.new_empty(team, mlp.scratch(hidden)), x.new_zeros(max(hidden, n_out))
+    sizes = x.numel() // n_in, n_in, hidden, n_out
+    factors = w1.t().contiguous(), b1, w2.t().contiguous(), b2
     job.run(mlp.forward, team, 0, tile.TILE, *sizes, scratch, zeros, x, *factors, y)
     return y
 
@@ -95,15 +93,14 @@ def _backward(wanted: bool, dy: Tensor, x: Tensor, w1: Tensor, b1: Tensor, w2: T
     mlp, job, tile = required("mlp", "job", "tile")
     x, w1, b1, w2, b2 = (t.detach() for t in (x, w1, b1, w2, b2))
     (hidden, n_in), n_out = w1.shape, len(w2)
-    wide, broad, team, rows = mlp.padded(n_in), mlp.padded(n_out), threads(), x.numel() // n_in
+    team, rows = threads(), x.numel() // n_in
     dx, length = torch.empty_like(x) if wanted else x, tile.length(rows)
-    scratch, one = x.new_empty(team, mlp.scratch(n_in, hidden, n_out)), x.new_zeros(1 + max(hidden, wide, broad))
+    scratch, one = x.new_empty(team, mlp.scratch(hidden)), x.new_zeros(1 + max(hidden, n_in, n_out))
     one[0] = 1
-    parts = n_in * hidden, n_out * hidden, hidden, broad
+    parts = n_in * hidden, n_out * hidden, hidden, n_out
     sums = x.new_zeros(-(-rows // length), sum(parts))
-    factors = pad(w1, (0, wide - n_in)), w1.t().contiguous(), b1, w2
-    sizes = rows, n_in, hidden, n_out, wide, broad, length, wanted, scratch.shape[1]
+    sizes, factors = (rows, n_in, hidden, n_out, length, wanted), (w1, w1.t().contiguous(), b1, w2)
     job.run(mlp.backward, team, 0, tile.TILE, *sizes, scratch, one[1:], one, dy, x, *factors, dx, sums)
     # by numpy, in order: torch's sum may depend on threads
     dw1, dw2, db1, db2 = torch.from_numpy(sums.numpy().sum(0)).split(parts)
-    return dx if wanted else None, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2[:n_out]
+    return dx if wanted else None, dw1.view(n_in, hidden).t().contiguous(), db1, dw2.view(n_out, hidden), db2

@@ -17,11 +17,12 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pdeops.bases.tables import Basis, Fourier, Role, analysis, synthesis
 from pdeops.errors import InputError
 from pdeops.nn import tables
-from pdeops.nn.mixing import Weights, mixing
+from pdeops.nn.mixing import Dense, Weights, mixing
 
 Method = Literal["auto", "gemm", "fft"]
 CROSSOVER = 256  # an axis of more coefficients, both signs together, takes the FFT (experiments/bench/fno/crossover.py)
@@ -93,17 +94,18 @@ class Transform:
         return whole.synthesise(whole.analyse(v, kept), n_in, n_out, kept)
 
     def _by_fft(self, i: int, k: int, dtype: torch.dtype) -> bool:
-        if not isinstance(self.bases[i], Fourier) or self.method == "gemm" or dtype.itemsize < 4:
-            return False  # half precision: not every FFT has it
+        if type(self.bases[i]) is not Fourier or self.method == "gemm" or dtype.itemsize < 4:
+            return False  # an `Increment` is evaluated anywhere; half precision: not every FFT has it
         return self.method == "fft" or (2 * k if self.roles[i] == "half" else k) > CROSSOVER
 
 
 class SpectralConv(nn.Module):
-    """y = T^-1 (R T v) on the kept modes: (B, *n, C_in) -> (B, *n_out, C_out), any n and n_out.
+    """y = T^-1 (R T v + b) on the kept modes: (B, *n, C_in) -> (B, *n_out, C_out), any n and n_out.
 
     T is the transform to the axes' `bases` (all Fourier by default) by `method` (`Transform`), R one real or complex
-    matrix per mode (`mixing`). limit: coefficients used per axis, at most; all that are stored where it is None.
-    Source: Li et al., ICLR 2021, equation 4. Raises InputError on sizes and names out of range.
+    matrix per mode (`mixing`), b with `bias` a coefficient per mode and channel, the same for every sample, also of
+    modes that v's lattice does not hold. limit: coefficients used per axis, at most; all that are stored where it is
+    None. Source: Li et al., ICLR 2021, equation 4. Raises InputError on sizes and names out of range.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class SpectralConv(nn.Module):
         weights: Weights = "dense",
         rank: float = 0.42,
         method: Method = "auto",
+        bias: bool = False,
     ) -> None:
         super().__init__()
         if min(modes) < 1:
@@ -125,6 +128,8 @@ class SpectralConv(nn.Module):
         roles = self.transform.roles
         self.stored = tuple(k // 2 + 1 if role == "half" else k for k, role in zip(modes, roles, strict=True))
         self.weight = mixing(weights, self.stored, in_channels, out_channels, self.transform.parts, rank)
+        shape = self.transform.parts, *self.stored, out_channels
+        self.bias = nn.Parameter(torch.zeros(shape)) if bias else None
         self.limit: tuple[int, ...] | None = None
 
     def extra_repr(self) -> str:
@@ -132,12 +137,55 @@ class SpectralConv(nn.Module):
 
     def forward(self, v: Tensor, n_out: Sequence[int], onto: Tensor | None = None) -> Tensor:
         """onto: (B, *n_out, C_out), a field that the result is added to."""
-        n_in, bases = v.shape[1:-1], self.transform.bases
-        pairs = zip(bases, self.stored, self.limit or self.stored, n_in, n_out, strict=True)
-        kept = [min(have, used, basis.resolved(a), basis.resolved(b)) for basis, have, used, a, b in pairs]
-        first = [basis.first(have, k) for basis, have, k in zip(bases, self.stored, kept, strict=True)]
-        z = self.weight(self.transform.analyse(v, kept), first)
-        return self.transform.synthesise(z, n_in, n_out, self.stored, onto)
+        z = self.coefficients(v, n_out)
+        return self.transform.synthesise(z, v.shape[1:-1], n_out, self.stored, onto)
+
+    def coefficients(self, v: Tensor, n_out: Sequence[int]) -> Tensor:
+        """R T v + b, (B, parts, *kept, C_out): those that a lattice of n_out nodes holds."""
+        used = self._used(v.shape[1:-1], n_out)
+        z = self.weight(self.transform.analyse(v, used), self._first(self.stored, used))
+        if self.bias is None:
+            return z
+        wanted = self._used(n_out)
+        around = [
+            (first, most - first - k) for first, most, k in zip(self._first(wanted, used), wanted, used, strict=True)
+        ]
+        b: Tensor = self.bias
+        for axis, (first, k) in enumerate(zip(self._first(self.stored, wanted), wanted, strict=True), 1):
+            b = b.narrow(axis, first, k)
+        return pad(z, [0, 0, *(e for pair in reversed(around) for e in pair)]) + b
+
+    def _used(self, *lattices: Sequence[int]) -> list[int]:
+        """How many coefficients per axis are stored, within the limit, and held by all these lattices."""
+        axes = zip(self.transform.bases, self.stored, self.limit or self.stored, *lattices, strict=True)
+        return [min(have, most, *map(basis.resolved, n)) for basis, have, most, *n in axes]
+
+    def _first(self, among: Sequence[int], kept: Sequence[int]) -> list[int]:
+        axes = zip(self.transform.bases, among, kept, strict=True)
+        return [basis.first(have, k) for basis, have, k in axes]
+
+    def lifted(self, modes: Sequence[int]) -> SpectralConv:
+        """The same function with room for more modes, whose weights and biases are zero.
+
+        Raises InputError on fewer modes, and on weights that are not dense.
+        """
+        if not isinstance(self.weight, Dense):
+            raise InputError("only dense weights have a place of their own for each mode: lift a dense convolution")
+        *_, c_in, columns = self.weight.tensor.shape
+        c_out, bases = columns // self.transform.parts, self.transform.bases
+        method, tensor = self.transform.method, self.weight.tensor
+        wide = SpectralConv(c_in, c_out, modes, bases=bases, method=method, bias=self.bias is not None).to(tensor)
+        if any(new < old for new, old in zip(wide.stored, self.stored, strict=True)):
+            raise InputError(f"lifted to modes={tuple(modes)}, fewer than the {self.modes} there are")
+        starts = zip(self._first(wide.stored, self.stored), self.stored, strict=True)
+        place = tuple(slice(first, first + k) for first, k in starts)
+        pairs = [(wide.weight.get_parameter("tensor"), tensor, place)]
+        if wide.bias is not None and self.bias is not None:
+            pairs.append((wide.bias, self.bias, (slice(None), *place)))
+        with torch.no_grad():
+            for new, old, where in pairs:
+                new.zero_()[where] = old
+        return wide
 
 
 def _fft_half(x: Tensor, k: int) -> Tensor:

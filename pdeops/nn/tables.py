@@ -10,13 +10,13 @@ from torch import Tensor
 
 from pdeops.nn.activation import required, suits, threads
 
-WIDEST = 128  # columns up to which the compiled product is the quicker one
+LEAST, WIDEST = 4, 128  # columns between which the compiled product is the quicker one
 
 
 def apply(table: Tensor, x: Tensor, onto: Tensor | None = None) -> Tensor:
     """table (r, k), a constant, times every x (B, k, C), added to `onto` (B, r, C)."""
     inputs = (x,) if onto is None else (x, onto)
-    if x.shape[-1] % 16 or x.shape[-1] > WIDEST or not suits(*inputs):
+    if not LEAST <= x.shape[-1] <= WIDEST or not suits(*inputs):
         tables = table.expand(x.shape[0], -1, -1)
         return torch.bmm(tables, x) if onto is None else torch.baddbmm(onto, tables, x)
     return _Apply.apply(table, *inputs)
@@ -31,7 +31,8 @@ class _Apply(torch.autograd.Function):
         (batch, inner, columns), rows = x.shape, table.shape[0]
         y, zeros = x.new_empty(batch, rows, columns), _zeros(columns)
         kernel, job = required("table", "job")
-        sizes = batch, rows, inner, columns, ctx.added, rows > inner  # what is shorter than x is soon read again
+        # what is shorter than x is soon read again
+        sizes = batch, rows, inner, columns, ctx.added, rows > inner and columns % 16 == 0
         start = zeros if onto is None else onto.detach()
         job.run(kernel.apply, threads(), 0, *sizes, y, start, table, *table.stride(), x.detach(), zeros)
         return y

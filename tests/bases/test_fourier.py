@@ -5,7 +5,7 @@ from math import pi
 import pytest
 import torch
 
-from pdeops.bases.fourier import Fourier, derivative, half_spectrum_weights, resample
+from pdeops.bases.fourier import Fourier, derivative, half_spectrum_weights, resample, solenoidal
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -141,3 +141,25 @@ def test_to_values_on_another_lattice():
 
     b = Fourier(g)
     torch.testing.assert_close(b.to_values(b.to_modes(f(g)), g.resized((12, 9))), f(g.resized((12, 9))))
+
+
+def test_helmholtz_projection_splits_a_field():
+    """A rotation stays, a gradient goes, in two and three dimensions and on sides of any length."""
+    plane = Grid([Axis("x", 17, 2.0), Axis("y", 12, 3.0)])
+    x, y = plane.points().unbind(-1)
+    psi_x, psi_y = torch.cos(pi * x) * torch.cos(2 * pi / 3 * y), -torch.sin(pi * x) * torch.sin(2 * pi / 3 * y)
+    rotation = torch.stack([2 * pi / 3 * psi_y, -pi * psi_x])  # of sin(pi x) cos(2 pi y / 3)
+    gradient = torch.stack([pi * psi_x, 2 * pi / 3 * psi_y])
+    mean = torch.tensor([1.0, 2.0]).double().view(2, 1, 1)
+    torch.testing.assert_close(solenoidal((rotation + gradient + mean)[None], plane)[0], rotation + mean)
+
+    box = Grid.periodic((8, 9, 10))
+    u = solenoidal(torch.randn(2, 3, 4, 8, 9, 10, dtype=torch.float64), box)
+    slopes = [derivative(u[:, i], axis, i - 3) for i, axis in enumerate(box)]
+    assert sum(slopes).norm() < 1e-13 * torch.stack(slopes).norm()
+    torch.testing.assert_close(solenoidal(u, box), u)
+
+
+def test_a_projection_wants_a_component_per_axis():
+    with pytest.raises(InputError, match="a vector of 2 components"):
+        solenoidal(torch.zeros(1, 3, 8, 8), Grid.periodic((8, 8)))

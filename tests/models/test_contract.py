@@ -13,18 +13,33 @@ from pdeops.config import from_config, to_config
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.overrides import shipped
+from pdeops.window import Window
 
 NAMES = sorted(p.stem for p in shipped("conf").joinpath("model").glob("*.yaml"))
-SMALL = {"width": 8, "modes": 4}
+SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4}
+FRAMES = {"sfno": (3, 5)}  # in and out, of models with a time axis of their own
 ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 is wrong on odd sizes
 
 
-def build(name, grid, in_channels=2, out_channels=3, **changes):
+def build(name, grid, **changes):
     config = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "model" / f"{name}.yaml"))
-    config |= {"in_channels": in_channels, "out_channels": out_channels}
-    config |= {"grid_in": to_config(grid), "grid_out": to_config(grid)}
+    config.pop("defaults", None)  # of the data
+    grids = [grid, grid]
+    if name in FRAMES:
+        window = Window(*FRAMES[name], history="time").on(Grid([Axis("time", 9, nodes="left"), *grid.space]), "uv", "a")
+        grids = [window.grid_in, window.grid_out]
+    config |= {"in_channels": 3, "out_channels": 2, "grid_in": to_config(grids[0]), "grid_out": to_config(grids[1])}
     torch.manual_seed(0)
     return from_config(config | {k: v for k, v in (SMALL | changes).items() if k in config})
+
+
+def randn(name, batch, *shape):
+    """A batch of inputs with this space."""
+    return torch.randn(batch, 3, *FRAMES.get(name, ())[:1], *shape)
+
+
+def out_shape(name, *shape):
+    return 2, *FRAMES.get(name, ())[1:], *shape
 
 
 @pytest.fixture(params=NAMES)
@@ -35,7 +50,7 @@ def name(request):
 @pytest.mark.parametrize("shape", [(16, 16), (16, 24)])
 def test_shapes(name, shape):
     model = build(name, Grid.periodic(shape))
-    assert model(torch.randn(2, 2, *shape)).shape == (2, 3, *shape)
+    assert model(randn(name, 2, *shape)).shape == (2, *out_shape(name, *shape))
 
 
 def test_odd_sizes_and_other_resolutions(name):
@@ -43,12 +58,12 @@ def test_odd_sizes_and_other_resolutions(name):
         pytest.skip("neuraloperator 2.0 is wrong on odd sizes")
     model = build(name, Grid.periodic((16, 16)))
     for shape in ((15, 17), (32, 32), (8, 12)):
-        assert model(torch.randn(1, 2, *shape)).shape == (1, 3, *shape)
+        assert model(randn(name, 1, *shape)).shape == (1, *out_shape(name, *shape))
 
 
 def test_every_parameter_gets_a_finite_gradient(name):
     model = build(name, Grid.periodic((16, 16)))
-    model(torch.randn(2, 2, 16, 16)).square().sum().backward()
+    model(randn(name, 2, 16, 16)).square().sum().backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
         assert (
@@ -60,7 +75,7 @@ def test_every_parameter_gets_a_finite_gradient(name):
 
 
 def test_state_dict_round_trip_nested_and_through_safetensors(name):
-    grid, a = Grid.periodic((16, 16)), torch.randn(1, 2, 16, 16)
+    grid, a = Grid.periodic((16, 16)), randn(name, 1, 16, 16)
     model = torch.nn.Sequential(build(name, grid))
     other = torch.nn.Sequential(build(name, grid))
     for parameter in other.parameters():
@@ -71,7 +86,7 @@ def test_state_dict_round_trip_nested_and_through_safetensors(name):
 
 def test_weights_load_as_plain_tensors(name):
     """torch.save, then `weights_only=True` and a strict load, of the model inside another module."""
-    grid, a, file = Grid.periodic((16, 16)), torch.randn(1, 2, 16, 16), io.BytesIO()
+    grid, a, file = Grid.periodic((16, 16)), randn(name, 1, 16, 16), io.BytesIO()
     model, other = (torch.nn.ModuleDict({"model": build(name, grid)}) for _ in range(2))
     for parameter in other.parameters():
         torch.nn.init.constant_(parameter, 0.1)
@@ -82,7 +97,7 @@ def test_weights_load_as_plain_tensors(name):
 
 
 def test_pickled(name):
-    model, a = build(name, Grid.periodic((16, 16))), torch.randn(1, 2, 16, 16)
+    model, a = build(name, Grid.periodic((16, 16))), randn(name, 1, 16, 16)
     assert torch.equal(pickle.loads(pickle.dumps(model))(a), model(a))
 
 
@@ -90,19 +105,19 @@ def test_written_down_built_again_and_copied(name):
     model = build(name, Grid.periodic((16, 16)))
     again = from_config(to_config(model))
     assert [p.shape for p in again.parameters()] == [p.shape for p in model.parameters()]
-    a = torch.randn(1, 2, 16, 16)
+    a = randn(name, 1, 16, 16)
     assert torch.equal(copy.deepcopy(model)(a), model(a))
 
 
 def test_samples_do_not_see_each_other(name):
     model = build(name, Grid.periodic((16, 16))).eval()
-    a = torch.randn(3, 2, 16, 16)
+    a = randn(name, 3, 16, 16)
     torch.testing.assert_close(model(a)[1:2], model(a[1:2]), rtol=1e-4, atol=1e-5)
 
 
 def test_autocast_stays_close(name):
     model = build(name, Grid.periodic((16, 16)))
-    a = torch.randn(2, 2, 16, 16)
+    a = randn(name, 2, 16, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = model(a).float()
     full = model(a)
@@ -111,22 +126,28 @@ def test_autocast_stays_close(name):
 
 def test_a_wrong_input_is_refused_with_both_shapes(name):
     model = build(name, Grid.periodic((16, 16)))
-    for shape in ((1, 3, 16, 16), (2, 16, 16)):
-        with pytest.raises(InputError, match=r"wanted \(batch, 2 channels, x, y\)"):
-            model(torch.randn(*shape))
+    axes = "time, x, y" if name in FRAMES else "x, y"
+    for wrong in (randn(name, 1, 16, 16)[:, 1:], randn(name, 1, 16, 16)[0]):
+        with pytest.raises(InputError, match=rf"wanted \(batch, 3 channels, {axes}\)"):
+            model(wrong)
 
 
 def test_points_are_refused_or_served(name):
     model = build(name, Grid.periodic((16, 16)))
     with pytest.raises(InputError):
-        model(torch.randn(1, 2, 16, 16), torch.rand(5, 2))
+        model(randn(name, 1, 16, 16), torch.rand(5, 2))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_dimensions_and_time(name, d):
-    grid = Grid.periodic((8,) * d) if d < 3 else Grid((Axis("time", 8, nodes="right"), *Grid.periodic((8, 8))))
-    model = build(name, grid)
-    assert model(torch.randn(1, 2, *grid.shape)).shape == (1, 3, *grid.shape)
+def test_dimensions(name, d):
+    model = build(name, Grid.periodic((8,) * d))
+    assert model(randn(name, 1, *(8,) * d)).shape == (1, *out_shape(name, *(8,) * d))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(FRAMES)))
+def test_time_is_an_axis_like_others(name):
+    model = build(name, Grid((Axis("time", 8, nodes="right"), *Grid.periodic((8, 8)))))
+    assert model(torch.randn(1, 3, 8, 8, 8)).shape == (1, 2, 8, 8, 8)
 
 
 def test_wrong_number_of_modes_is_refused(name):

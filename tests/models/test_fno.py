@@ -113,7 +113,7 @@ def test_norms_stand_before_each_gelu(monkeypatch):
     seen = []
     for norm in block.norms:
         norm.register_forward_hook(lambda _, inputs, y: seen.append(y))
-    block(3 + torch.randn(2, 16, 16, 8), (16, 16))
+    block(3 + torch.randn(2, 16, 16, 8))
     assert [norm.num_groups for norm in block.norms] == [4, 4]
     assert len(seen) == 2
     for y in seen:

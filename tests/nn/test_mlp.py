@@ -9,7 +9,7 @@ from pdeops.nn.mlp import MLP
 from pdeops.nn.pointwise import Pointwise
 
 pytest.importorskip("numba")
-SIZES = [(3, 128, 64), (64, 128, 1), (20, 16, 50), (32, 48, 32), (1, 32, 16)]
+SIZES = [(3, 128, 64), (64, 128, 1), (20, 16, 50), (32, 48, 32), (1, 32, 16), (5, 40, 21), (33, 7, 2)]
 ROWS = (2, 103, 151)  # no multiple of a tile or of a chunk
 
 
@@ -120,7 +120,6 @@ def test_what_it_does_not_take(passes, monkeypatch):
     hook.remove()
     model[1] = torch.nn.ReLU()
     assert torch.equal(model(x), model[2](torch.relu(model[0](x))))
-    MLP(3, 24, 8)(x)
     MLP(3, 32, 8).double()(x.double())
     assert type(MLP(3, 32, 8)[0]) is Pointwise
     monkeypatch.setattr(activation, "passes", lambda *_: None)

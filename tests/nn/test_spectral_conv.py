@@ -264,3 +264,47 @@ def test_a_coarser_output_is_the_finer_one_sampled():
     conv = SpectralConv(2, 2, (8, 4)).double()
     v = torch.randn(1, 16, 16, 2, dtype=torch.float64)
     torch.testing.assert_close(conv(v, (8, 16)), conv(v, (16, 16))[:, ::2])
+
+
+def test_a_bias_is_a_field_of_its_own():
+    """A coefficient per mode and channel, also of modes that v's lattice does not hold."""
+    torch.manual_seed(0)
+    conv = SpectralConv(3, 2, (7, 6), bias=True).double()
+    v = torch.randn(2, 4, 5, 3, dtype=torch.float64)
+    plain = conv(v, (16, 20))
+    torch.nn.init.normal_(conv.bias)
+    x, y = Grid.periodic((16, 20)).points().unbind(-1)
+    waves = torch.zeros(16, 20, 2, dtype=torch.float64)
+    for i, j in [(i, j) for i in range(-3, 4) for j in range(4)]:
+        re, im = conv.bias[:, i + 3, j]
+        angle = (2 * pi * (i * x + j * y))[..., None]
+        waves += (1 if j == 0 else 2) * (re * angle.cos() - im * angle.sin())
+    torch.testing.assert_close(conv(v, (16, 20)) - plain, waves.expand(2, -1, -1, -1))
+    conv.limit = (3, 2)
+    silent = torch.randn_like(conv.bias)
+    silent[:, 2:5, :2] = 0
+    before = conv(v, (16, 20))
+    conv.bias.data += silent
+    torch.testing.assert_close(conv(v, (16, 20)), before)
+
+
+@pytest.mark.parametrize("modes", [(6, 6), (8, 7), (11, 12)])
+def test_lifted_to_more_modes_it_is_the_same_function(modes):
+    conv, v = SpectralConv(3, 2, (6, 6), bias=True), torch.randn(2, 15, 16, 3)
+    torch.nn.init.normal_(conv.bias)
+    wide = conv.lifted(modes)
+    assert wide.modes == modes
+    torch.testing.assert_close(wide(v, (20, 16)), conv(v, (20, 16)))
+    wide(v, (20, 16)).square().sum().backward()
+    for name, parameter in conv.named_parameters():
+        new = wide.get_parameter(name)
+        assert new.requires_grad
+        assert float(new.detach().norm()) == pytest.approx(float(parameter.detach().norm()))
+        assert (new.grad.abs() > 0).sum() >= parameter.numel() / 2
+
+
+def test_what_cannot_be_lifted_is_refused():
+    with pytest.raises(InputError, match="fewer than"):
+        SpectralConv(3, 2, (6, 6)).lifted((8, 4))
+    with pytest.raises(InputError, match="only dense weights"):
+        SpectralConv(3, 3, (6, 6), weights="separable").lifted((8, 8))

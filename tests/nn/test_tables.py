@@ -13,7 +13,7 @@ def plain(table, x, onto=None):
     return y if onto is None else onto + y
 
 
-@pytest.mark.parametrize("columns", [16, 48, 128])
+@pytest.mark.parametrize("columns", [16, 48, 128, 20, 33])
 @pytest.mark.parametrize(("rows", "inner"), [(18, 64), (64, 18), (35, 33), (3, 41)])
 @pytest.mark.parametrize("added", [False, True])
 def test_values_and_gradients(rows, inner, columns, added):
@@ -55,7 +55,7 @@ def test_bits_do_not_depend_on_the_threads(threads):
 
 
 @pytest.mark.parametrize(
-    "x", [torch.randn(40, 64, 20), torch.randn(40, 64, 144), torch.randn(40, 64, 16).double(), torch.randn(2, 64, 16)]
+    "x", [torch.randn(40, 64, 3), torch.randn(40, 64, 144), torch.randn(40, 64, 16).double(), torch.randn(2, 64, 16)]
 )
 def test_all_else_is_torchs(x, monkeypatch):
     monkeypatch.setattr(tables, "_Apply", None)
