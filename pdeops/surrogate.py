@@ -25,7 +25,8 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.base import Problem
 from pdeops.refinement.estimate import Estimate, error_estimate
 from pdeops.refinement.mild import evolving
-from pdeops.refinement.newton import Refined, newton_krylov
+from pdeops.refinement.refine import Method, refine
+from pdeops.refinement.refined import Refined
 from pdeops.window import Window
 
 FORMAT = 1
@@ -86,16 +87,24 @@ class Surrogate(nn.Module):
         return error_estimate(self.problem, *self._trajectories(a, steps))
 
     def refine(
-        self, a: Array, tol: float = 1e-6, steps: int | None = None, progress: Callable[[int], None] | None = None
+        self,
+        a: Array,
+        tol: float = 1e-6,
+        *,
+        method: Method = "auto",
+        steps: int | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Refined:
-        """`predict(a)`, or the next `steps` frames of a rollout, made the solution of the equation to a relative L2
-        error within tol (`refinement.newton_krylov`), in double precision: give `a` in double precision for tol
-        below 1e-7.
+        """`predict(a)`, or the next `steps` frames of a rollout, made the solution of the equation to an estimated
+        relative L2 error within tol (`refinement.refine`). In double precision: give `a` so for tol below 1e-7.
 
-        u: a tensor, as `predict` or `rollout` lay it out. Raises InputError as `error_estimate` does.
+        u: a tensor, as `predict` or `rollout` lay it out. Raises InputError as `refinement.refine` and `predict` do.
         """
         inputs, frames, grid, known = self._trajectories(a, steps)
-        found = newton_krylov(self.problem, inputs, frames, grid, known, tol=tol, progress=progress)
+        period = getattr(self.model, "period", None)  # of a model whose output is a series in time
+        found = refine(
+            self.problem, inputs, frames, grid, known, tol=tol, method=method, period=period, progress=progress
+        )
         u = found.u[:, :, known:]
         return found._replace(u=u if steps is not None else self.window.stack(u))
 

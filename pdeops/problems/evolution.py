@@ -216,30 +216,25 @@ class Evolution(Problem):
 
         return basis, (self.linear(basis, a), autonomous, self.admissible(basis, basis.to_modes(u)), times)
 
-    def flow(self, a: Tensor, u: Tensor, span: float) -> tuple[Tensor, Tensor]:
-        """Where states u (B, C, *space) are a time `span` later, by `solver` in double precision; and (B,) its own
-        step-halving error, of the worst channel and relative to it. Coefficients are those of inputs a (B, C_in,
-        *space).
+    def flow(self, a: Tensor, u: Tensor, times: Tensor, progress: Progress | None = None) -> tuple[Tensor, Tensor]:
+        """Trajectories (B, C, T, *space) at `times` from states u (B, C, *space) at the first of them on, by
+        `solver` in double precision; and (B,) its own relative step-halving error. Coefficients are those of inputs a.
 
         Raises Diverged, naming the state, if one stops being finite.
         """
-        states, errors, first, pace = [], [], 0, None
-        times = torch.tensor([0.0, span], dtype=torch.float64)
+        paths, errors, first, pace = [], [], 0, None
         for inputs, some in zip(a.double().split(self.chunk(u)), u.double().split(self.chunk(u)), strict=True):
             basis, posed = self._posed(inputs, some, times)
-            norm = Lp(basis.grid)
-
-            def distance(v: Tensor, w: Tensor, norm: Lp = norm) -> Tensor:
-                return (norm(v[:, :, 1] - w[:, :, 1]) / floored(norm(v[:, :, 1]))).amax(1)
-
             try:
-                path, error, pace = self.solver.solve(*posed, observe=basis.to_values, distance=distance, pace=pace)
+                path, error, pace = self.solver.solve(
+                    *posed, observe=basis.to_values, distance=_far, progress=progress, pace=pace
+                )
             except Diverged as failure:
                 raise Diverged(first + failure.sample, failure.reason) from None
-            states.append(path[:, :, 1])
+            paths.append(path)
             errors.append(error)
             first += len(some)
-        return torch.cat(states), torch.cat(errors)
+        return torch.cat(paths), torch.cat(errors)
 
     def _distance(self, u: Tensor, v: Tensor) -> Tensor:
         """Relative L2 distance over the stored trajectory, of the worst channel; u (B, C, T, *space)."""
@@ -278,3 +273,9 @@ class Evolution(Problem):
         linear, nonlinear, resolved = self._parts(a, u, grid.space)
         v_t = torch.einsum("st,bct...->bcs...", matrix.to(u), resolved)
         return v_t - linear - nonlinear + (u - resolved) / float(points[1] - points[0])
+
+
+def _far(u: Tensor, v: Tensor) -> Tensor:
+    """Relative distance of trajectories (B, C, T, *space) after their first state, of the worst channel."""
+    u, v = u[:, :, 1:].flatten(2), v[:, :, 1:].flatten(2)
+    return (torch.linalg.vector_norm(u - v, dim=2) / floored(torch.linalg.vector_norm(u, dim=2))).amax(1)

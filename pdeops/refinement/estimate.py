@@ -17,13 +17,16 @@ from pdeops.solvers.steppers import Diverged, floored
 ROUGH, FINE = 8, 12  # nodes of the quadrature in time that gives the floor, and of the one that gives the error
 
 
+How = Literal["duhamel", "shooting", "mixed", "none"]  # mixed: some samples so, some so; none: it cannot be told
+
+
 class Estimate(NamedTuple):
     """error (B,): the estimated relative L2 error of the predicted frames, of the worst channel; floor (B,): what the
     estimate itself may be wrong by; method: how it was made."""
 
     error: Tensor
     floor: Tensor
-    method: Literal["duhamel", "shooting"]
+    method: How
 
     @property
     def bound(self) -> Tensor:
@@ -73,15 +76,15 @@ def _doubtful(found: Estimate, smallest: float) -> Tensor:
 
 def _by_shooting(problem: Evolution, a: Tensor, u: Tensor, mild: Mild, c: Tensor) -> Estimate:
     starts = u[:, :, mild.known - 1 : -1].transpose(1, 2)
-    n = starts.shape[1]
+    n, times = starts.shape[1], torch.tensor([0.0, mild.step], dtype=torch.float64)
     try:
-        ends, wrong = problem.flow(a.repeat_interleave(n, dim=0), starts.flatten(0, 1), mild.step)
+        flown, wrong = problem.flow(a.repeat_interleave(n, dim=0), starts.flatten(0, 1), times)
     except Diverged as failure:
         sample, frame = divmod(failure.sample, n)
         raise InputError(
             f"the error of sample {sample} cannot be told: frames {mild.step:g} apart are too far for quadrature in "
             f"time, and the solver does not get from frame {frame + mild.known} to the next: {failure.reason}"
         ) from failure
-    ends = ends.unflatten(0, (len(u), n)).transpose(1, 2)
+    ends = flown[:, :, 1].unflatten(0, (len(u), n)).transpose(1, 2)
     errors = mild.duhamel.accumulate(c[mild.known :] - mild.coefficients(ends))
     return Estimate(mild.relative(errors, c), wrong.view(len(u), n).sum(1), "shooting")

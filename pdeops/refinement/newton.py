@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +12,8 @@ from pdeops.bases.differences import interpolation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Problem
-from pdeops.refinement.estimate import Estimate, error_estimate
-from pdeops.refinement.mild import Mild, evolving
+from pdeops.refinement.mild import Mild
+from pdeops.refinement.refined import History, Refined, joined, judged, refined
 from pdeops.solvers.krylov import RecycleSpace, gcrodr, gmres
 
 STEPS = 20  # of Newton's method, at most
@@ -22,21 +21,7 @@ FORCING = 0.05  # each step reduces the linear residual by this, the last ones b
 SHARE = 0.1  # of the tolerance that the algebraic error may take; the rest is the quadrature's in time
 FINEST = 16  # frames for one, at most
 KRYLOV = 80  # vectors kept
-GROWTH = 4.0
-
-
-class Refined(NamedTuple):
-    """u (B, C, T, *space): the refined trajectories, the known frames as they were; estimate: theirs; converged (B,):
-    whether their estimated error is within the tolerance; iterations (B,): products with the linearised operator;
-    frames (B,): instants solved for, for each predicted frame; history: of each sample, (products so far, ||E|| /
-    ||u||) before every Newton step and at the end."""
-
-    u: Tensor
-    estimate: Estimate
-    converged: Tensor
-    iterations: Tensor
-    frames: Tensor
-    history: list[list[tuple[int, float]]]
+GROWTH = 4.0  # of ||E|| in a step, beyond which a part of the step is tried
 
 
 def newton_krylov(
@@ -48,54 +33,39 @@ def newton_krylov(
     *,
     tol: float = 1e-6,
     recycle: RecycleSpace | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Refined:
     """Solve E(u) = 0 (`Mild`) from predicted trajectories u (B, C, T, *space), the first `known` frames fixed: Newton's
     method, each step by GMRES on I - G'(u) in the L2 norm, until the estimated relative error is within tol.
 
     Where the quadrature in time over the given frames is not good enough for tol, frames are inserted: 2, 4, ... for
-    one. recycle: a space for `gcrodr` in the place of GMRES. progress: told the samples done.
+    one. recycle: a space for `gcrodr` in the place of GMRES.
     Source: the preconditioned form of the a posteriori correction of Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR
     2025. Raises InputError for a problem that does not evolve, and on tolerances that double precision cannot reach.
     """
-    evolving(problem)
     if not 1e-12 <= tol < 1:
         raise InputError(f"tol={tol}: wanted a relative error between 1e-12 and 1")
-    done: list[tuple[Tensor, Estimate, int, int, list[tuple[int, float]]]] = []
-    for i in range(len(u)):
-        done.append(_one(problem, a[i : i + 1], u[i : i + 1].double(), grid, known, tol, recycle))
-        if progress:
-            progress(len(done))
-    fields, estimates, products, frames, history = (list(part) for part in zip(*done, strict=True))
-    error, floor = (torch.cat([e[k] for e in estimates]) for k in (0, 1))
-    estimate = Estimate(error, floor, estimates[0].method)
-    return Refined(
-        torch.cat(fields), estimate, estimate.bound <= tol, torch.tensor(products), torch.tensor(frames), history
-    )
+    parts = zip(a.split(1), u.double().split(1), strict=True)
+    return joined([_one(problem, inputs, sample, grid, known, tol, recycle) for inputs, sample in parts])
 
 
 def _one(
     problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int, tol: float, recycle: RecycleSpace | None
-) -> tuple[Tensor, Estimate, int, int, list[tuple[int, float]]]:
-    """Of one sample: the trajectory, its estimate, products, frames for one, history."""
+) -> Refined:
     frames, first, every = u, known - 1, 1
-    history: list[tuple[int, float]] = []
+    history: History = []
     while True:
         mild = Mild(problem, a, grid, known)
         c = _newton(mild, mild.coefficients(frames), SHARE * tol, recycle, history)
         frames = torch.cat([frames[:, :, :known], mild.values(c[known:])], dim=2)
-        estimate = error_estimate(problem, a, frames, grid, known, smallest=0.5 * tol)
-        products, size = history[-1]
-        if float(estimate.bound) <= tol or size > SHARE * tol or every == FINEST:
-            refined = torch.cat([u[:, :, : first + 1], frames[:, :, known - 1 :: every][:, :, 1:]], dim=2)
-            return refined, estimate, products, every, history
+        estimate = judged(problem, a, frames, grid, known, tol)
+        if float(estimate.bound) <= tol or history[-1][1] > SHARE * tol or every == FINEST:
+            solution = torch.cat([u[:, :, : first + 1], frames[:, :, known - 1 :: every][:, :, 1:]], dim=2)
+            return refined(solution, estimate, tol, history, every)
         every *= 2
         frames, grid, known = _doubled(frames, grid, known)
 
 
-def _newton(
-    mild: Mild, c: Tensor, goal: float, recycle: RecycleSpace | None, history: list[tuple[int, float]]
-) -> Tensor:
+def _newton(mild: Mild, c: Tensor, goal: float, recycle: RecycleSpace | None, history: History) -> Tensor:
     """The trajectory of least ||E|| on Newton's way from c. Steps that let ||E|| grow fourfold are halved."""
     residual, derivative = mild.linearised(c)
     size, products = float(mild.relative(residual, c)), history[-1][0] if history else 0

@@ -1,0 +1,67 @@
+"""Which refinement, for which sample, and when to stop: by the error estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.problems.base import Problem
+from pdeops.refinement.finetune import finetune
+from pdeops.refinement.newton import newton_krylov
+from pdeops.refinement.refined import Refined, joined, judged, refined
+
+Method = Literal["auto", "newton", "finetune"]
+
+
+def refine(
+    problem: Problem | None,
+    a: Tensor,
+    u: Tensor,
+    grid: Grid,
+    known: int,
+    *,
+    tol: float = 1e-6,
+    method: Method = "auto",
+    period: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Refined:
+    """Predicted trajectories u (B, C, T, *space), their first `known` frames exact, made solutions of the equation
+    to an estimated relative L2 error within tol; a (B, C_in, *space): the problem's inputs.
+
+    method: "newton" (`newton_krylov`), "finetune" (`finetune`, by a series in time of `period`), or "auto": what is
+    within tol stays as it is, the rest goes by Newton's method, and where that does not converge by fine-tuning, which
+    never makes E larger, and by Newton's method from there. progress: told the samples done.
+    Raises InputError as these do, and on another method.
+    """
+    if method not in get_args(Method):
+        raise InputError(f"method={method!r}: wanted one of {get_args(Method)}")
+    parts: list[Refined] = []
+    for inputs, sample in zip(a.split(1), u.double().split(1), strict=True):
+        trajectory = problem, inputs, sample, grid, known
+        if method == "newton":
+            parts.append(newton_krylov(*trajectory, tol=tol))
+        elif method == "finetune":
+            parts.append(finetune(*trajectory, tol=tol, period=period))
+        else:
+            parts.append(_chosen(*trajectory, tol, period))
+        if progress:
+            progress(len(parts))
+    return joined(parts)
+
+
+def _chosen(
+    problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int, tol: float, period: float | None
+) -> Refined:
+    before = judged(problem, a, u, grid, known, tol)
+    if float(before.bound) <= tol:
+        return refined(u, before, tol, [(0, float(before.error))])
+    found = newton_krylov(problem, a, u, grid, known, tol=tol)
+    if found.converged.all():
+        return found
+    tuned = finetune(problem, a, u, grid, known, tol=tol, period=period)
+    again = newton_krylov(problem, a, tuned.u, grid, known, tol=tol)
+    return min(found, tuned, again, key=lambda part: float(part.estimate.bound))
