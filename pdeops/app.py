@@ -42,8 +42,11 @@ def main(job: str, arguments: Sequence[str]) -> int:
 
 
 def _in_full(argument: str) -> str:
-    """`scheduler=null` as Hydra spells it, `~scheduler`, and `solver=...`, which is the problem's."""
+    """`scheduler=null` as Hydra spells it, `~scheduler`; `solver=...`, which is the problem's; `ckpt=...`, a
+    surrogate."""
     group, _, value = argument.partition("=")
+    if group == "ckpt":
+        return f"init_from={value}"
     if group == "solver":
         return f"problem.solver={value}" if value in ("null", "none") else f"solver@problem.solver={value}"
     return f"~{group}" if value in ("null", "none") and is_group(group) else argument
@@ -84,8 +87,10 @@ def _job(job: str, failed: list[str], config: DictConfig) -> Any:
                 f"-m with trainer.devices={plain['trainer']['devices']}: several runs, each on several devices, do not "
                 "fit into one process tree. Start one run per command, or use one device per run."
             )
-        run = getattr(import_module("pdeops.training"), job)  # imported when the configuration is sound
-        return run(plain)
+        module, name = "pdeops.training", job
+        if job == "train" and plain["task"]["_target_"] == "pdeops.tasks.refine.Refine":
+            module, name = "pdeops.refining", "refine"
+        return getattr(import_module(module), name)(plain)  # imported when the configuration is sound
     except Exception as error:
         message = _users_fault(error)
         if message is None:

@@ -84,7 +84,7 @@ class Surrogate(nn.Module):
 
         Raises InputError where it cannot be told, without a problem that evolves, and as `predict` does.
         """
-        return error_estimate(self.problem, *self._trajectories(a, steps))
+        return error_estimate(self.problem, *self.trajectories(a, steps))
 
     def refine(
         self,
@@ -100,23 +100,27 @@ class Surrogate(nn.Module):
 
         u: a tensor, as `predict` or `rollout` lay it out. Raises InputError as `refinement.refine` and `predict` do.
         """
-        inputs, frames, grid, known = self._trajectories(a, steps)
-        period = getattr(self.model, "period", None)  # of a model whose output is a series in time
+        inputs, frames, grid, known = self.trajectories(a, steps)
         found = refine(
-            self.problem, inputs, frames, grid, known, tol=tol, method=method, period=period, progress=progress
+            self.problem, inputs, frames, grid, known, tol=tol, method=method, period=self.period, progress=progress
         )
         u = found.u[:, :, known:]
         return found._replace(u=u if steps is not None else self.window.stack(u))
 
-    def _trajectories(self, a: Tensor | np.ndarray, steps: int | None) -> tuple[Tensor, Tensor, Grid, int]:
-        """The problem's inputs, history and prediction as one trajectory in double precision, its grid, and how many of
-        its frames are history."""
+    def trajectories(self, a: Tensor | np.ndarray, steps: int | None) -> tuple[Tensor, Tensor, Grid, int]:
+        """The problem's inputs (B, C_in, *space), history and prediction as one trajectory (B, C, T, *space), both in
+        double precision, its grid, and how many of its frames are history: what `refinement` takes."""
         evolving(self.problem)
         exact = self._checked(a).double()
         with _inference(self):
             u = self._frames(exact, self.window.n_out if steps is None else steps)
         frames = torch.cat([self.window.history_frames(exact), u.double()], dim=2)
         return self.window.problem_inputs(exact), frames, self.window.frames_grid(frames.shape[2]), self.window.n_in
+
+    @property
+    def period(self) -> float | None:
+        """Of a model whose output is a series in time."""
+        return getattr(self.model, "period", None)
 
     def _frames(self, a: Tensor, steps: int) -> Tensor:
         """The next `steps` frames (B, C, steps, *space)."""

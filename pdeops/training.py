@@ -39,12 +39,12 @@ def train(config: dict[str, Any]) -> float | None:
     quiet()
     keep_freed()
     out = Path(HydraConfig.get().runtime.output_dir)
-    trainer = _build(
+    trainer = build(
         "trainer",
         config["trainer"],
-        callbacks=[_build("callbacks", node) for node in (config["callbacks"] or {}).values() if node]
+        callbacks=[build("callbacks", node) for node in (config["callbacks"] or {}).values() if node]
         + [Compile()] * config["compile"],
-        logger=[_build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
+        logger=[build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
     )
     data = data_module(config)
@@ -84,7 +84,7 @@ def _fit(trainer: Any, task: Any, data: Any, ckpt_path: str | None) -> None:
         task.load_state_dict(read_checkpoint(best)["state_dict"])
 
 
-def _build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
+def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
     """What a node's `_target_` makes of its own keys and the given objects; None for no node.
 
     Raises InputError for what another library refuses.
@@ -103,7 +103,7 @@ def _build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any)
 
 def data_module(config: dict[str, Any]) -> Any:
     """The data of a configuration, with the problem it names."""
-    return _build("data", config["data"], problem=_build("problem", config["problem"]))
+    return build("data", config["data"], problem=build("problem", config["problem"]))
 
 
 def _start(config: dict[str, Any]) -> Surrogate | None:
@@ -123,31 +123,31 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
     if config["ckpt_path"]:
         _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
     if model is not None:
-        _build("optimizer", config["optimizer"], model.parameters())
+        build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
-        _build("loss", config["loss"], window)
+        build("loss", config["loss"], window)
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:
     sizes = (window.in_channels, window.out_channels, window.grid_in, window.grid_out)
-    return _build("model", config["model"], *sizes)
+    return build("model", config["model"], *sizes)
 
 
 def make_task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any:
     """The Lightning module of a configuration: a new surrogate, or a saved one put onto this data."""
-    return _build(
+    return build(
         "task",
         config["task"],
-        _surrogate(config, data, saved),
-        _build("loss", config["loss"], data.window),
-        optimizer=functools.partial(_build, "optimizer", config["optimizer"]),
+        surrogate_on(config, data, saved),
+        build("loss", config["loss"], data.window),
+        optimizer=functools.partial(build, "optimizer", config["optimizer"]),
         scheduler=hydra.utils.instantiate(config["scheduler"]),
         seed=config["seed"],
         settings=config,
     )
 
 
-def _surrogate(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Surrogate:
+def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Surrogate:
     """A new surrogate of the configured model, or a saved one (`init_from`) put onto this data."""
     window = data.window
     if saved is None:
