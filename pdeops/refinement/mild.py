@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -59,15 +58,13 @@ class Mild:
     def linearised(self, c: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """E(c), and v -> E'(c) v for changes v (T - known, ...) of the predicted snapshots."""
         head = torch.zeros_like(c[: self.known])
-        with warnings.catch_warnings():  # of torch's own graph surgery
-            warnings.simplefilter("ignore", UserWarning)
-            tendencies, change = torch.func.linearize(self.tendency, c)
 
         def derivative(v: Tensor) -> Tensor:
             whole = torch.cat([head, v])
-            return self.duhamel.accumulate(self.duhamel.defects(whole, change(whole)))
+            _, change = torch.func.jvp(self.tendency, (c,), (whole,))
+            return self.duhamel.accumulate(self.duhamel.defects(whole, change))
 
-        return self.duhamel.accumulate(self.duhamel.defects(c, tendencies)), derivative
+        return self(c), derivative
 
     def relative(self, e: Tensor, c: Tensor) -> Tensor:
         """(B,): the L2 norm in time and space of errors e at the predicted snapshots over that of the trajectory c, of

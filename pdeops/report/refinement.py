@@ -29,6 +29,7 @@ def refinement_figure(
     for i, history in enumerate(histories):
         way.semilogy(*zip(*history, strict=True), ".-", color="C0", alpha=0.7, label="samples" if i == 0 else None)
     way.set(xlabel="iterations", ylabel="||E|| / ||u||", title="on the way")
+    way.xaxis.get_major_locator().set_params(integer=True)
     way.legend()
     shown = [(true, estimate) for true, estimate in errors if true > 0 and 0 < estimate < float("inf")]
     if shown:
@@ -37,6 +38,7 @@ def refinement_figure(
         judged.loglog(*zip(*shown, strict=True), "o", color="C1", ms=4, label="samples, before and after")
     judged.set(xlabel="true relative L2 error", ylabel="estimate", title="estimate and truth")
     judged.legend()
+    most = 0.0
     truth, before, after = (f.detach().double().cpu() for f in fields)
     for name, field, style in (
         ("reference", truth, "k"),
@@ -47,6 +49,8 @@ def refinement_figure(
         k = torch.arange(1, len(energy))
         positive = energy[1:] > 0
         spectra.loglog(k[positive], energy[1:][positive], style, label=name)
+        most = max(most, float(energy[1:].max()))
+    spectra.set(ylim=(1e-22 * most, 3 * most))  # round-off is not worth a look
     spectra.set(xlabel="wavenumber, in periods per side", ylabel="energy", title="spectra of the first sample")
     spectra.legend()
     for ax in (way, judged, spectra):
