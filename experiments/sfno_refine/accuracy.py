@@ -3,11 +3,11 @@
     python experiments/sfno_refine/accuracy.py --peer PATH [--models ours torch-cfd] [--seeds 0 1 2] [--epochs 10]
         [--lr MODEL=RATE] [--split test] [--rows FILE.csv] [OVERRIDE ...]
 
---peer: a checkout of torch-cfd. The data are those of `experiment=sfno_ns2d` (with further overrides, Hydra's): ten frames
-in, forty out. An epoch is one window of every training trajectory, from a random frame on, as in torch-cfd's recipe; for
-one seed both models see the same windows in the same order. Both: relative L2 loss, Adam, one cycle of learning rates,
-batches of 4. Theirs: rate, cycle (from 1/1000 of it, to 1e-7 of it), sizes and unnormalised fields as in its own
-experiment on these equations. Rows that FILE.csv has already are not computed again.
+--peer: a checkout of torch-cfd. The data are those of `experiment=sfno_ns2d` (with further overrides, Hydra's): ten
+frames in, forty out. An epoch is one window of every training trajectory, from a random frame on, as in torch-cfd's
+recipe; for one seed both models see the same windows in the same order. Both: relative L2 loss, Adam, one cycle of
+learning rates, batches of 4. Theirs: rate, cycle (from 1/1000 of it, to 1e-7 of it), sizes and unnormalised fields as
+in its own experiment on these equations. Rows that FILE.csv has already are not computed again.
 """
 
 from __future__ import annotations
