@@ -55,7 +55,7 @@ def test_bits_do_not_depend_on_the_threads(threads):
 
 
 @pytest.mark.parametrize(
-    "x", [torch.randn(40, 64, 3), torch.randn(40, 64, 144), torch.randn(40, 64, 16).double(), torch.randn(2, 64, 16)]
+    "x", [torch.randn(400, 64, 1), torch.randn(40, 64, 144), torch.randn(40, 64, 16).double(), torch.randn(2, 64, 16)]
 )
 def test_all_else_is_torchs(x, monkeypatch):
     monkeypatch.setattr(tables, "_Apply", None)
