@@ -54,7 +54,7 @@ class TorchCFD(nn.Module):
 def windows(data: Any, split: str, starts: list[int]) -> tuple[Tensor, Tensor]:
     """One window of every trajectory."""
     found = Windows(data.fields(split), data.window)
-    a, u, *_ = found.__getitems__([i * found._starts + start for i, start in enumerate(starts)])
+    a, u, *_ = found.__getitems__([i * found.starts + start for i, start in enumerate(starts)])
     assert u is not None
     return a, u
 

@@ -86,10 +86,10 @@ class Windows(Dataset[Batch]):
     def __init__(self, fields: Fields, window: Window) -> None:
         self.fields, self.window = fields, window
         time = window.bound.time
-        self._starts = window.starts(time.n) if time else 1
+        self.starts = window.starts(time.n) if time else 1
 
     def __len__(self) -> int:
-        return len(self.fields.samples) * self._starts
+        return len(self.fields.samples) * self.starts
 
     def __getitem__(self, index: int) -> Batch:
         if not -len(self) <= index < len(self):
@@ -98,11 +98,11 @@ class Windows(Dataset[Batch]):
         return Batch(a[0], u[0])  # type: ignore[index]
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        rows = [i // self._starts for i in indices]
+        rows = [i // self.starts for i in indices]
         window, inputs = self.window, self.fields.inputs(rows)
         if not window.evolves:
             return Batch(inputs, self.fields.targets(rows))
-        starts = [i % self._starts for i in indices]
+        starts = [i % self.starts for i in indices]
         frames = self.fields.frames(rows, starts, window.n_in + window.n_out, window.stride)
         history, future = frames[:, :, : window.n_in], frames[:, :, window.n_in :]
         return Batch(window.make_input(history, inputs), window.stack(future))

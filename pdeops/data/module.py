@@ -19,6 +19,7 @@ from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
+from pdeops.data.sampler import Drawn, spread
 from pdeops.errors import InputError
 from pdeops.grid import Nodes
 from pdeops.problems.base import Problem
@@ -37,6 +38,8 @@ class DataModule(L.LightningDataModule):
     it is an accelerator with room, else memory up to 4 GiB, else the file.
     workers: processes that read ahead (only without a cache).
     shuffle_seed: of the order of training samples.
+    windows: of each trajectory, where it is longer than the window: in an epoch of training so many, drawn anew each
+    epoch, in validation and tests so many, evenly spaced; None: all.
     augment_transpose: also train on every sample with its two space axes swapped, drawn at random; right
     only where the PDE and the grid have that symmetry.
     Raises InputError if the file is missing, of another problem, or too short for the window.
@@ -48,6 +51,7 @@ class DataModule(L.LightningDataModule):
     batch_size: int = 16
     workers: int = 0
     cache: Cache = "auto"
+    windows: int | None = None
     augment_transpose: bool = False
     shuffle_seed: int = 0
 
@@ -55,6 +59,8 @@ class DataModule(L.LightningDataModule):
         super().__init__()
         if self.batch_size < 1 or self.workers < 0:
             raise InputError(f"data.batch_size={self.batch_size}, data.workers={self.workers}; wanted >= 1 and >= 0")
+        if self.windows is not None and self.windows < 1:
+            raise InputError(f"data.windows={self.windows}: wanted at least 1 of each trajectory, or null for all")
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
 
@@ -127,12 +133,16 @@ class DataModule(L.LightningDataModule):
         return {"none": None, "memory": torch.device("cpu"), "device": device}[self.cache]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        dataset: Dataset[Batch] = Windows(self.fields("train"), self.window)
+        dataset = Windows(self.fields("train"), self.window)
         rank, world = self._rank()
         if self.batch_size % world:
             raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
         # also on one process: the order of the samples then does not depend on the number of processes
-        sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[var-annotated]
+        sampler: DistributedSampler[int] = (
+            DistributedSampler(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
+            if self.windows is None
+            else Drawn(dataset, self.windows, num_replicas=world, rank=rank, seed=self.shuffle_seed)
+        )
         return self._loader(dataset, self.batch_size // world, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
@@ -146,7 +156,9 @@ class DataModule(L.LightningDataModule):
         if not len(self.open().split[split]):
             return []
         fields, (rank, world) = self.fields(split), self._rank()
-        datasets: list[Dataset[Batch]] = [Windows(fields, self.window)]
+        windows = Windows(fields, self.window)
+        chosen = None if self.windows is None else spread(windows, self.windows)
+        datasets: list[Dataset[Batch]] = [windows if chosen is None else _Part(windows, chosen)]
         if self.window.stacked:
             datasets.append(Trajectories(fields, self.window))
         if len(fields.samples) < world:
@@ -165,7 +177,7 @@ class DataModule(L.LightningDataModule):
         self,
         dataset: Dataset[Batch],
         batch_size: int,
-        sampler: DistributedSampler | None = None,
+        sampler: DistributedSampler[int] | None = None,
     ) -> DataLoader[Batch]:
         held = all(fields.held for fields in self._fields.values())
         workers = 0 if held else self.workers

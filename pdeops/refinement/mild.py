@@ -61,7 +61,7 @@ class Mild:
 
         def derivative(v: Tensor) -> Tensor:
             whole = torch.cat([head, v])
-            _, change = torch.func.jvp(self.tendency, (c,), (whole,))
+            change = torch.func.jvp(self.tendency, (c,), (whole,))[1]
             return self.duhamel.accumulate(self.duhamel.defects(whole, change))
 
         return self(c), derivative
