@@ -14,7 +14,7 @@ from pdeops.grid import Axis, Grid
 from pdeops.norms import Sobolev
 from pdeops.problems.base import Problem
 from pdeops.refinement.mild import Mild
-from pdeops.refinement.refined import History, Refined, joined, judged, refined
+from pdeops.refinement.refined import History, Refined, check_tolerance, joined, judged, refined
 
 Objective = Literal["mild", "residual"]
 PAIRS = 50  # that L-BFGS keeps
@@ -46,6 +46,7 @@ def finetune(
     Source: Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR 2025, algorithm 2; by Adam there.
     Raises InputError as `newton_krylov` does, and on more modes than frames can tell apart.
     """
+    check_tolerance(tol)
     if objective not in get_args(Objective):
         raise InputError(f"objective={objective!r}: wanted one of {get_args(Objective)}")
     if iterations < 1:

@@ -67,9 +67,9 @@ class Mild:
         return self(c), derivative
 
     def relative(self, e: Tensor, c: Tensor) -> Tensor:
-        """(B,): the L2 norm in time and space of errors e at the predicted snapshots over that of the trajectory c, of
-        the worst channel."""
-        return (self._norm(e) / floored(self._norm(c[self.known :]))).amax(1)
+        """(B,): the L2 norm in time and space of errors e at the predicted snapshots of c over that of c - e, which is
+        nearer to the truth than c; of the worst channel."""
+        return (self._norm(e) / floored(self._norm(c[self.known :] - e))).amax(1)
 
     def scale(self, c: Tensor) -> Tensor:
         """Factors by which coefficients become vectors whose Euclidean norm is the relative L2 norm of `relative`."""

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from pdeops.bases.differences import interpolation_matrix
-from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Problem
 from pdeops.refinement.mild import Mild
-from pdeops.refinement.refined import History, Refined, joined, judged, refined
+from pdeops.refinement.refined import History, Refined, check_tolerance, joined, judged, refined
 from pdeops.solvers.krylov import RecycleSpace, gcrodr, gmres
 
 STEPS = 20  # of Newton's method, at most
@@ -42,8 +41,7 @@ def newton_krylov(
     Source: the preconditioned form of the a posteriori correction of Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR
     2025. Raises InputError for a problem that does not evolve, and on tolerances that double precision cannot reach.
     """
-    if not 1e-12 <= tol < 1:
-        raise InputError(f"tol={tol}: wanted a relative error between 1e-12 and 1")
+    check_tolerance(tol)
     parts = zip(a.split(1), u.double().split(1), strict=True)
     return joined([_one(problem, inputs, sample, grid, known, tol, recycle) for inputs, sample in parts])
 

@@ -12,7 +12,7 @@ from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.refinement.finetune import finetune
 from pdeops.refinement.newton import newton_krylov
-from pdeops.refinement.refined import Refined, joined, judged, refined
+from pdeops.refinement.refined import Refined, check_tolerance, joined, judged, refined
 
 Method = Literal["auto", "newton", "finetune"]
 
@@ -37,8 +37,7 @@ def refine(
     never makes E larger, and by Newton's method from there. progress: told the samples done.
     Raises InputError as these do, and on another method.
     """
-    if method not in get_args(Method):
-        raise InputError(f"method={method!r}: wanted one of {get_args(Method)}")
+    check_choice(tol, method)
     parts: list[Refined] = []
     for inputs, sample in zip(a.split(1), u.double().split(1), strict=True):
         trajectory = problem, inputs, sample, grid, known
@@ -51,6 +50,13 @@ def refine(
         if progress:
             progress(len(parts))
     return joined(parts)
+
+
+def check_choice(tol: float, method: str) -> None:
+    """Raises InputError on what `refine` does not take."""
+    check_tolerance(tol)
+    if method not in get_args(Method):
+        raise InputError(f"method={method!r}: wanted one of {get_args(Method)}")
 
 
 def _chosen(

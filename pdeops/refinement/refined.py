@@ -31,6 +31,12 @@ class Refined(NamedTuple):
     history: list[History]
 
 
+def check_tolerance(tol: float) -> None:
+    """Raises InputError on what double precision cannot reach, or is none."""
+    if not 1e-12 <= tol < 1:
+        raise InputError(f"tol={tol}: wanted a relative error between 1e-12 and 1")
+
+
 def refined(u: Tensor, estimate: Estimate, tol: float, history: History, frames: int = 1) -> Refined:
     """Of one sample u (1, C, T, *space)."""
     converged = estimate.bound <= tol

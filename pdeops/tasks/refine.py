@@ -16,7 +16,7 @@ from pdeops.metrics.residual import residual_norm
 from pdeops.norms import Sobolev
 from pdeops.problems.evolution import Evolution
 from pdeops.refinement.mild import evolving
-from pdeops.refinement.refine import Method, refine
+from pdeops.refinement.refine import Method, check_choice, refine
 from pdeops.refinement.refined import History, judged
 from pdeops.surrogate import Surrogate
 
@@ -63,6 +63,7 @@ class Refine:
     frozen: bool = False
 
     def __post_init__(self) -> None:
+        check_choice(self.tol, self.method)
         if self.samples < 1:
             raise InputError(f"task.samples={self.samples}: wanted at least 1")
 
