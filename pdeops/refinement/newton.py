@@ -13,7 +13,7 @@ from pdeops.bases.differences import interpolation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Problem
-from pdeops.refinement.estimate import Estimate, error_estimate
+from pdeops.refinement.estimate import Estimate, Untold, error_estimate
 from pdeops.refinement.mild import Mild, evolving
 from pdeops.solvers.krylov import RecycleSpace, gcrodr, gmres
 
@@ -56,7 +56,8 @@ def newton_krylov(
     Where the quadrature in time over the given frames is not good enough for tol, frames are inserted: 2, 4, ... for
     one. recycle: a space for `gcrodr` in the place of GMRES. progress: told the samples done.
     Source: the preconditioned form of the a posteriori correction of Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR
-    2025. Raises InputError for a problem that does not evolve, and on tolerances that double precision cannot reach.
+    2025. Raises Untold where the error cannot be told in the end, and InputError for a problem that does not evolve and
+    on tolerances that double precision cannot reach.
     """
     evolving(problem)
     if not 1e-12 <= tol < 1:
@@ -84,9 +85,16 @@ def _one(
         mild = Mild(problem, a, grid, known)
         c = _newton(mild, mild.coefficients(frames), SHARE * tol, recycle, history)
         frames = torch.cat([frames[:, :, :known], mild.values(c[known:])], dim=2)
-        estimate = error_estimate(problem, a, frames, grid, known, smallest=0.5 * tol)
         products, size = history[-1]
-        if float(estimate.bound) <= tol or size > SHARE * tol or every == FINEST:
+        last = size > SHARE * tol or every == FINEST
+        try:
+            estimate = error_estimate(problem, a, frames, grid, known, smallest=0.5 * tol)
+        except Untold:  # of more frames it may be
+            if last:
+                raise
+        else:
+            last = last or float(estimate.bound) <= tol
+        if last:
             refined = torch.cat([u[:, :, : first + 1], frames[:, :, known - 1 :: every][:, :, 1:]], dim=2)
             return refined, estimate, products, every, history
         every *= 2
