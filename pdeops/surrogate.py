@@ -111,7 +111,7 @@ class Surrogate(nn.Module):
         """The problem's inputs (B, C_in, *space), history and prediction as one trajectory (B, C, T, *space), both in
         double precision, its grid, and how many of its frames are history: what `refinement` takes."""
         evolving(self.problem)
-        exact = self._checked(a).double()
+        exact = self._checked(a).detach().double()
         with _inference(self):
             u = self._frames(exact, self.window.n_out if steps is None else steps)
         frames = torch.cat([self.window.history_frames(exact), u.double()], dim=2)

@@ -1,9 +1,10 @@
 """What is told of a prediction without its truth, beside its true error: python experiments/sfno_refine/reliability.py
 
-Trajectories of `ns2d` (the published generator's amplitude) and fields of known relative L2 error: the exact solution,
-errors that grow from the initial state on, of three kinds and three sizes, the initial state frozen, and random fields.
-Prints, for each field, the true error and each estimate with its ratio to it (medians over the windows), then how the
-estimates rank the fields (Spearman) and how far the ratios spread from 0.1 % to 10 %; draws estimates against errors.
+Windows of ten known frames and those to predict. Fields of known error (the exact solution; errors that grow from the
+last known frame on, of three kinds and three sizes; the last known frame frozen; random fields), and what 32 models,
+most of them poor, predict (`outputs`). Prints, for each, the true error and each estimate with its ratio to it (medians
+over the windows), then how the estimates rank them (Spearman) and how far the ratios spread from 0.1 % to 10 %; draws
+estimates against errors.
 """
 
 from __future__ import annotations
@@ -11,23 +12,63 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from math import nan, pi
 from pathlib import Path
 
 import torch
+from outputs import outputs
 from scipy.stats import spearmanr
 from torch import Tensor
 
 from pdeops.bases.fourier import Fourier
-from pdeops.norms import Lp, Sobolev, relative_error
-from pdeops.problems.inputs import Matern
+from pdeops.errors import InputError
+from pdeops.norms import Lp, Sobolev
+from pdeops.problems.inputs import Matern, McWilliams
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.problems.ns2d_velocity import NavierStokes2DVelocity
 from pdeops.problems.vorticity import biot_savart
+from pdeops.refinement.estimate import error_estimate
 from pdeops.report.canvas import pyplot, save
 from pdeops.solvers.steppers import Stepper
 
+KNOWN = 10
 SIZES = (1e-3, 1e-2, 1e-1)
+SETTINGS = {
+    "forced": {
+        "start": 28.2,
+        "horizon": 38.0,
+        "frames": 49,
+        "initial": Matern(variance=7**1.5, tau=7.0, alpha=2.5, amplitude=6.0861),
+    },
+    "mcwilliams": {
+        "length": 2 * pi,
+        "start": 4.5,
+        "horizon": 4.5 + 19 * 0.055,
+        "frames": 19,
+        "resolution": 256,
+        "forcing": None,
+        "initial": McWilliams(),
+    },
+    "small": {
+        "n": 24,
+        "start": 5.0,
+        "horizon": 8.0,
+        "frames": 30,
+        "initial": Matern(variance=7**1.5, tau=7.0, alpha=2.5),
+    },
+}
 Estimator = Callable[[NavierStokes2D, Tensor], Tensor]  # of trajectories (B, 1, T, x, y): one number each
+
+
+def estimate(problem: NavierStokes2D, w: Tensor) -> Tensor:
+    """The error estimate; nan where it is refused."""
+    found = []
+    for one in w.split(1):
+        try:
+            found.append(float(error_estimate(problem, one[:, :, 0], one, problem.grid, KNOWN).error))
+        except InputError:
+            found.append(nan)
+    return torch.tensor(found, dtype=w.dtype)
 
 
 def vorticity_residual(problem: NavierStokes2D, w: Tensor) -> Tensor:
@@ -39,12 +80,13 @@ def velocity_residual(problem: NavierStokes2D, w: Tensor) -> Tensor:
     """||r(u)||_{L2} of the velocities of w."""
     basis = Fourier(problem.grid.space)
     u = basis.to_values(biot_savart(basis)[:, None] * basis.to_modes(w))
-    keys = ("n", "start", "horizon", "frames", "viscosity")
+    keys = ("n", "length", "start", "horizon", "frames", "viscosity", "forcing")
     velocities = NavierStokes2DVelocity(**{key: getattr(problem, key) for key in keys})
     return Lp(problem.grid)(velocities.residual(u[:, :, 0], u, problem.grid)).norm(dim=1)
 
 
 ESTIMATORS: list[tuple[str, Estimator]] = [
+    ("error estimate", estimate),
     ("residual of vorticity, H^-1", vorticity_residual),
     ("residual of velocity, L2", velocity_residual),
 ]
@@ -52,53 +94,58 @@ ESTIMATORS: list[tuple[str, Estimator]] = [
 
 def fields(problem: NavierStokes2D, w: Tensor) -> dict[str, Tensor]:
     """Trajectories by name, of the exact ones w. Errors start from nothing, as those of a prediction do."""
-    size, t = Lp(problem.grid), torch.linspace(0, 1, problem.frames + 1, dtype=w.dtype).view(-1, 1, 1)
+    t = torch.arange(1 - KNOWN, problem.frames + 2 - KNOWN, dtype=w.dtype).clamp(min=0).view(-1, 1, 1)
+    t = t / t.max()
 
     def scaled(v: Tensor) -> Tensor:
-        return v * (size(w) / size(v))[..., None, None, None]
+        return v * (_size(w) / _size(v))[..., None, None, None]
 
     noise = torch.randn(w.shape, dtype=w.dtype, generator=torch.Generator().manual_seed(0))
     basis = Fourier(problem.grid.space)
-    k = basis.k2.sqrt() / (2 * torch.pi)
+    k = basis.k2.sqrt() * problem.length / (2 * pi)
     eddies = basis.to_values(basis.to_modes(noise[:, :, :1]) * ((k >= 8) & (k <= 12)))
     errors = {
         "drift": t * w.roll(1, 0),  # of another window
         "small scales": t * eddies,  # wavenumbers 8 to 12
-        "oscillation": w * torch.sin(8 * torch.pi * t),  # four periods in time
+        "oscillation": w * torch.sin(8 * pi * t),  # four periods in time
     }
     found = {"exact": w}
     for kind, error in errors.items():
         found |= {f"{kind}, {part:.1%}": w + part * scaled(error) for part in SIZES}
-    return found | {"frozen": w[:, :, :1].expand_as(w), "random": scaled(noise)}
+    unseen = {"frozen": w[:, :, KNOWN - 1 : KNOWN].expand_as(w), "random": scaled(noise)}
+    return found | {name: torch.cat([w[:, :, :KNOWN], v[:, :, KNOWN:]], dim=2) for name, v in unseen.items()}
+
+
+def _size(w: Tensor) -> Tensor:
+    """(B, C): the L2 norm of the frames to predict."""
+    return w[:, :, KNOWN:].flatten(2).norm(dim=2)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", choices=SETTINGS, default="forced")
     parser.add_argument("--windows", type=int, default=4, help="trajectories, at least two")
-    parser.add_argument("--n", type=int, default=64)
-    parser.add_argument("--start", type=float, default=30.0)
-    parser.add_argument("--length", type=float, default=8.0, help="of the windows, in time")
-    parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--amplitude", type=float, default=6.0861)
+    parser.add_argument("--training", type=int, default=16, help="trajectories for the models; 0: without models")
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("reliability.png"))
     options = parser.parse_args()
-    problem = NavierStokes2D(
-        n=options.n,
-        start=options.start,
-        horizon=options.start + options.length,
-        frames=options.frames,
-        initial=Matern(variance=7**1.5, tau=7.0, alpha=2.5, amplitude=options.amplitude),
-        solver=Stepper(tolerance=1e-8),
-    )
+    problem = NavierStokes2D(**SETTINGS[options.setting], solver=Stepper(tolerance=1e-8))  # type: ignore[arg-type]
     solution = problem.solve(problem.sample(range(options.windows), 0))
-    print(f"{options.windows} windows, solved to {float(solution.error.max()):.0e}, frames", end=" ")
-    print(f"{options.length / options.frames:g} apart from t = {options.start:g} on\n")
-    candidates = fields(problem, solution.u)
-    true = {name: relative_error(u, solution.u, Lp(problem.grid))[:, 0] for name, u in candidates.items()}
-    told = {label: {name: estimate(problem, u) for name, u in candidates.items()} for label, estimate in ESTIMATORS}
+    print(
+        f"{options.windows} windows, solved to {float(solution.error.max()):.0e}; from time {problem.start:g} on,",
+        end=" ",
+    )
+    print(f"{KNOWN} known frames and {problem.frames + 1 - KNOWN} to predict\n", flush=True)
+    candidates = {"fields": fields(problem, solution.u)}
+    if options.training:
+        same = NavierStokes2D(**SETTINGS[options.setting] | {"resolution": None}, solver=Stepper(tolerance=1e-5))  # type: ignore[arg-type]
+        training = same.solve(same.sample(range(100, 100 + options.training), 0)).u
+        candidates["outputs"] = outputs(problem, solution.u, KNOWN, training)
+    everything = {name: u for group in candidates.values() for name, u in group.items()}
+    true = {name: (_size(u - solution.u) / _size(solution.u))[:, 0] for name, u in everything.items()}
+    told = {label: {name: told_by(problem, u) for name, u in everything.items()} for label, told_by in ESTIMATORS}
     print_table(true, told)
     for label, estimates in told.items():
-        print(f"{label}: {summary(true, estimates)}")
+        print(f"{label}: {summary(true, estimates, candidates)}")
     draw(true, told, options.figure)
 
 
@@ -108,42 +155,58 @@ def print_table(true: dict[str, Tensor], told: dict[str, dict[str, Tensor]]) -> 
     for name, error in true.items():
         cells = [name, f"{statistics.median(error.tolist()):.2g}"]
         for estimates in told.values():
+            if estimates[name].isnan().any():
+                cells += ["refused", ""]
+                continue
             ratio = statistics.median((estimates[name] / error).tolist())
             cells += [f"{statistics.median(estimates[name].tolist()):.2g}", f"{ratio:.2g}" if error.min() > 0 else ""]
         print(f"| {' | '.join(cells)} |")
     print()
 
 
-def summary(true: dict[str, Tensor], estimates: dict[str, Tensor]) -> str:
-    """The rank correlation over all fields and windows; the spread of the ratios, of one kind of error and of all."""
-    rank = spearmanr(torch.cat([*true.values()]), torch.cat([estimates[name] for name in true])).statistic
-    ratios: dict[str, list[Tensor]] = {}
-    for name in true:
-        kind, _, size = name.partition(", ")
-        if size:
-            ratios.setdefault(kind, []).append(estimates[name] / true[name])
-    spreads = {kind: torch.cat(found) for kind, found in ratios.items()}
-    spreads["all"] = torch.cat([*spreads.values()])
-    within = ", ".join(f"{kind} {float(found.max() / found.min()):.3g}" for kind, found in spreads.items())
-    return f"rank correlation {rank:.3f}; largest ratio over least from 0.1 % to 10 %: {within}"
+def summary(true: dict[str, Tensor], estimates: dict[str, Tensor], groups: dict[str, dict[str, Tensor]]) -> str:
+    """The rank correlation over windows and all fields, and over windows and outputs; the spread of the ratios where
+    the true error is between 0.1 % and 10 %."""
+    said = []
+    for title, names in [*((name, list(group)) for name, group in groups.items()), ("all", list(true))]:
+        x, y = (torch.cat([values[name] for name in names]) for values in (true, estimates))
+        x, y = x[~y.isnan()], y[~y.isnan()]
+        within = (x > 0.99e-3) & (x < 0.101)
+        ratio = (y / x)[within]
+        said.append(
+            f"{title}: rank correlation {spearmanr(x, y).statistic:.3f}, largest ratio over least "
+            f"{float(ratio.max() / ratio.min()):.3g} ({float(ratio.min()):.2g} to {float(ratio.max()):.2g})"
+        )
+    refused = sum(int(y.isnan().sum()) for y in estimates.values())
+    return "; ".join(said) + (f"; {refused} refused" if refused else "")
 
 
 def draw(true: dict[str, Tensor], told: dict[str, dict[str, Tensor]], path: Path) -> None:
     plt = pyplot()
     figure, axes = plt.subplots(1, len(told), figsize=(5 * len(told), 4.4), squeeze=False, layout="constrained")
-    kinds = dict.fromkeys(name.partition(", ")[0] for name in true)
+    kinds = {"exact": "x", "drift": "o", "small scales": "v", "oscillation": "s", "frozen": "^", "random": "D"}
     for ax, (label, estimates) in zip(axes[0], told.items(), strict=True):
-        for kind, marker in zip(kinds, "xovs^D", strict=True):
-            names = [name for name in true if name.partition(", ")[0] == kind]
+        for kind, marker in (kinds | {"outputs of models": "."}).items():
+            names = [
+                name for name in true if name.partition(", ")[0] == kind or (marker == "." and not _made(name, kinds))
+            ]
+            if not names:
+                continue
             x, y = (torch.cat([values[name] for name in names]) for values in (true, estimates))
             if kind == "exact":
                 ax.axhline(float(y.max()), color="grey", linestyle=":", label="exact: the floor")
             else:
                 ax.loglog(x, y, marker, label=kind, markersize=5, alpha=0.7)
+        if label == "error estimate":
+            ax.plot([1e-5, 1], [1e-5, 1], color="black", linewidth=0.8, label="the error itself")
         ax.set(xlabel="true relative L2 error", title=label)
     axes[0, 0].set_ylabel("told")
     axes[0, 0].legend(loc="upper left", fontsize="small")
     print(f"\n{save(figure, path)}")
+
+
+def _made(name: str, kinds: dict[str, str]) -> bool:
+    return name.partition(", ")[0] in kinds
 
 
 if __name__ == "__main__":

@@ -12,9 +12,15 @@ from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
 from pdeops.refinement.mild import Mild, evolving
+from pdeops.solvers.duhamel import Duhamel
 from pdeops.solvers.steppers import Diverged, floored
 
-ROUGH, FINE = 8, 12  # nodes of the quadrature in time that gives the floor, and of the one that gives the error
+NODES = 12  # of the quadrature in time; two thirds of them give the floor
+RESOLVED = 0.1  # what every other frame may say otherwise where orders are to be believed
+
+
+class Untold(InputError):
+    """Neither quadrature in time nor the solver can tell an error."""
 
 
 How = Literal["duhamel", "shooting", "mixed", "none"]  # mixed: some samples so, some so; none: it cannot be told
@@ -39,28 +45,46 @@ def error_estimate(
     """How far trajectories u (B, C, T, *space) on `grid` are from the solution that goes on from their first `known`
     frames; a (B, C_in, *space): the problem's inputs, of which coefficients are read.
 
-    error = ||E(u)|| / ||u|| with E the accumulated mild residual (`Mild`), by quadrature in time over 12 frames; its
-    floor is what 8 frames say otherwise. Where the floor is above half of the error and above `smallest`, frames are
-    too far apart, and the defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own
-    error. The truth meant is that of the equation on the fields' own lattice.
-    Raises InputError where neither can tell, and for a problem that does not evolve.
+    error = ||E(u)|| / ||u|| with E the accumulated mild residual (`Mild`), by quadrature in time over 12 frames, or all
+    if there are fewer; its floor is what two thirds of them say otherwise, and what every other frame says otherwise if
+    that is more than 10 %: then frames do not resolve the motion, and polynomials through many are no better than
+    through few. Where the floor is above half of the error and above `smallest`, frames are too far apart, and the
+    defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own error. The truth meant is
+    that of the equation on the fields' own lattice.
+    Raises Untold where neither can tell, and InputError for a problem that does not evolve.
     """
-    evolution, mild = evolving(problem), Mild(problem, a, grid, known, FINE)
+    evolution, mild = evolving(problem), Mild(problem, a, grid, known, NODES)
     c = mild.coefficients(u)
-    tendencies, rough = mild.tendency(c), mild.formula(ROUGH)
+    tendencies = mild.tendency(c)
     errors = mild.duhamel.accumulate(mild.duhamel.defects(c, tendencies))
-    gap = errors - rough.accumulate(rough.defects(c, tendencies))
-    found = Estimate(mild.relative(errors, c), mild.relative(gap, c), "duhamel")
+    found = Estimate(mild.relative(errors, c), _floor(mild, errors, c, tendencies), "duhamel")
     if _doubtful(found, smallest).any():
         found = _by_shooting(evolution, a, u, mild, c)
         if (doubtful := _doubtful(found, smallest)).any():
             i = int(doubtful.nonzero()[0])
-            raise InputError(
+            raise Untold(
                 f"the error of sample {i} cannot be told: frames {mild.step:g} apart are too far for quadrature in "
                 f"time, and the solver's own error of {float(found.floor[i]):.1e} between frames is not below the "
                 f"defect, {float(found.error[i]):.1e}. Lower problem.solver.tolerance, or predict more frames."
             )
     return found._replace(error=torch.hypot(found.error, _outside(u, mild, c)))
+
+
+def _floor(mild: Mild, errors: Tensor, c: Tensor, tendencies: Tensor) -> Tensor:
+    """(B,): what the quadrature in time may be wrong by."""
+    rough = mild.formula(max(2 * mild.duhamel.nodes // 3, 1))
+    floor = mild.relative(errors - rough.accumulate(rough.defects(c, tendencies)), c)
+    first = (len(c) - 1) % 2 if mild.known > 1 else 0
+    known = (mild.known - 1 - first) // 2 + 1
+    few, n = c[first::2], tendencies[first::2]
+    if len(few) == known:  # a single interval tells the floor by its ends, which is more than enough
+        return floor
+    half = Duhamel(mild.symbol, 2 * mild.step, len(few), known, NODES)
+    at = first + 2 * known - mild.known
+    gap = mild.relative(
+        errors[at::2] - half.accumulate(half.defects(few, n)), torch.cat([c[: mild.known], few[known:]])
+    )
+    return torch.where(gap > RESOLVED, gap.maximum(floor), floor)
 
 
 def _outside(u: Tensor, mild: Mild, c: Tensor) -> Tensor:
@@ -81,7 +105,7 @@ def _by_shooting(problem: Evolution, a: Tensor, u: Tensor, mild: Mild, c: Tensor
         flown, wrong = problem.flow(a.repeat_interleave(n, dim=0), starts.flatten(0, 1), times)
     except Diverged as failure:
         sample, frame = divmod(failure.sample, n)
-        raise InputError(
+        raise Untold(
             f"the error of sample {sample} cannot be told: frames {mild.step:g} apart are too far for quadrature in "
             f"time, and the solver does not get from frame {frame + mild.known} to the next: {failure.reason}"
         ) from failure

@@ -12,7 +12,7 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.problems.base import Problem
-from pdeops.refinement.estimate import Estimate, How, error_estimate
+from pdeops.refinement.estimate import Estimate, How, Untold, error_estimate
 
 History = list[tuple[int, float]]
 
@@ -64,6 +64,6 @@ def judged(problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int
     """The error estimate of one sample for a tolerance; infinite where it cannot be told."""
     try:
         return error_estimate(problem, a, u, grid, known, smallest=0.5 * tol)
-    except InputError:
+    except Untold:
         unknown = torch.full((len(u),), inf, dtype=torch.float64)
         return Estimate(unknown, unknown, "none")
