@@ -198,7 +198,7 @@ def draw(true: dict[str, Tensor], told: dict[str, dict[str, Tensor]], path: Path
             else:
                 ax.loglog(x, y, marker, label=kind, markersize=5, alpha=0.7)
         if label == "error estimate":
-            ax.plot([1e-6, 1], [1e-6, 1], color="black", linewidth=0.8, label="the error itself")
+            ax.plot([1e-5, 1], [1e-5, 1], color="black", linewidth=0.8, label="the error itself")
         ax.set(xlabel="true relative L2 error", title=label)
     axes[0, 0].set_ylabel("told")
     axes[0, 0].legend(loc="upper left", fontsize="small")
