@@ -40,6 +40,14 @@ def test_time_axis():
 
 
 @pytest.mark.parametrize("history", ["channel", "time"])
+def test_what_the_problem_starts_from(history):
+    window = bound(n_in=3, n_out=2, history=history)
+    a = window.make_input(frames(3), torch.full((1, 1, 4, 3), 7.0))
+    assert window.problem_inputs(a)[0, :, 0, 0].tolist() == [2, 12, 7]
+    assert window.problem_inputs(window.make_input(frames(3)))[0, :, 0, 0].tolist() == [2, 12]
+
+
+@pytest.mark.parametrize("history", ["channel", "time"])
 @pytest.mark.parametrize(("n_in", "n_out"), [(3, 1), (1, 1), (2, 3), (3, 2)])
 def test_advancing_is_the_later_window(history, n_in, n_out):
     window = bound(n_in=n_in, n_out=n_out, history=history)

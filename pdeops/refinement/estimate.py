@@ -80,10 +80,8 @@ def _floor(mild: Mild, errors: Tensor, c: Tensor, tendencies: Tensor) -> Tensor:
     if len(few) == known:  # a single interval tells the floor by its ends, which is more than enough
         return floor
     half = Duhamel(mild.symbol, 2 * mild.step, len(few), known, NODES)
-    at = first + 2 * known - mild.known
-    gap = mild.relative(
-        errors[at::2] - half.accumulate(half.defects(few, n)), torch.cat([c[: mild.known], few[known:]])
-    )
+    same = errors[first + 2 * known - mild.known :: 2]
+    gap = mild.relative(same - half.accumulate(half.defects(few, n)), torch.cat([c[: mild.known], few[known:]]))
     return torch.where(gap > RESOLVED, gap.maximum(floor), floor)
 
 

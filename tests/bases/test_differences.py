@@ -5,7 +5,7 @@ from math import pi
 import pytest
 import torch
 
-from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
+from pdeops.bases.differences import differentiation_matrix, interpolation_matrix, series_differentiation_matrix
 from pdeops.errors import InputError
 
 
@@ -35,6 +35,42 @@ def test_two_points_give_the_slope():
 def test_interior_differences_are_central():
     D = differentiation_matrix(torch.arange(9.0), 6)
     torch.testing.assert_close(60 * D[4, 1:8], torch.tensor([-1.0, 9, -45, 0, 45, -9, 1], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("order", [1, 4, 8])
+def test_polynomials_are_interpolated_exactly_up_to_the_order(order):
+    """From both ends on, at nodes, between them and a little beyond."""
+    x = torch.tensor([0.0, 0.3, 0.5, 1.1, 1.4, 2.0, 2.2, 2.9, 3.0], dtype=torch.float64)
+    y = torch.tensor([-0.1, 0.0, 0.1, 0.5, 0.8, 1.3, 2.1, 2.95, 3.0, 3.1], dtype=torch.float64)
+    matrix = interpolation_matrix(x, y, order)
+    assert matrix.shape == (10, 9)
+    assert int((matrix != 0).sum(1).max()) == order
+    for k in range(order):
+        torch.testing.assert_close(matrix @ x**k, y**k, rtol=1e-9, atol=1e-9)
+    assert (matrix @ x**order - y**order).abs().max() > 1e-3
+    torch.testing.assert_close(interpolation_matrix(x, x, order), torch.eye(9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 8])
+def test_order_of_interpolation(order):
+    """Measured over the whole interval, ends included, where the nodes are all on one side."""
+
+    def error(n):
+        x = torch.linspace(0, 1, n + 1, dtype=torch.float64)
+        y = torch.linspace(0, 1, 4 * n + 1, dtype=torch.float64)
+        return (interpolation_matrix(x, y, order) @ torch.sin(5 * x) - torch.sin(5 * y)).abs().max()
+
+    assert torch.log2(error(20) / error(40)) == pytest.approx(order, abs=0.35)
+
+
+def test_the_nodes_are_those_around_the_target():
+    matrix = interpolation_matrix(torch.arange(10.0), torch.tensor([4.5, 0.5, 8.5]), 4)
+    around = torch.tensor([-1.0, 9, 9, -1], dtype=torch.float64) / 16
+    torch.testing.assert_close(matrix[0, 3:7], around)
+    one_sided = torch.tensor([5.0, 15, -5, 1], dtype=torch.float64) / 16
+    torch.testing.assert_close(matrix[1, :4], one_sided)
+    torch.testing.assert_close(matrix[2, 6:], one_sided.flip(0))
+    assert (matrix != 0).sum(1).tolist() == [4, 4, 4]
 
 
 def series(x, period, top, seed=0):

@@ -100,21 +100,44 @@ def test_the_benchmark_of_the_fno():
 
 
 def test_what_estimates_tell_of_known_errors(tmp_path):
-    small = ["--windows", "2", "--n", "24", "--start", "5", "--length", "2", "--frames", "20", "--amplitude", "1"]
+    small = ["--setting", "small", "--windows", "2", "--training", "0"]
     out = script(ROOT / "sfno_refine" / "reliability.py", *small, "--figure", tmp_path / "out.png")
     rows = {name: [float(x) for x in cells] for name, *cells in table(out) if "" not in cells}
     assert len(rows) == 11  # all but the exact one, which has no ratio
     for size in (0.001, 0.01, 0.1):
         errors = [cells[0] for name, cells in rows.items() if name.endswith(f", {size:.1%}")]
         assert errors == [size] * 3
-    for error, vorticity, ratio, velocity, _ in rows.values():
-        assert ratio == pytest.approx(vorticity / error, rel=0.15)  # of two digits
+    for error, told, effectivity, vorticity, ratio, velocity, _ in rows.values():
+        assert told == pytest.approx(error, rel=0.3)
+        assert effectivity == pytest.approx(told / error, rel=0.15)  # of two digits
+        assert ratio == pytest.approx(vorticity / error, rel=0.15)
         if error < 1:
             assert velocity == pytest.approx(vorticity, rel=0.05)  # two forms of one residual
     correlations = [float(x) for x in re.findall(r"rank correlation ([0-9.]+)", out)]
-    assert len(correlations) == 2
+    assert len(correlations) == 6
     assert all(0.8 < x < 1 for x in correlations)
+    assert min(correlations[:2]) > max(correlations[2:])
     assert (tmp_path / "out.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_what_estimates_tell_of_models(tmp_path):
+    small = ["--setting", "small", "--windows", "2", "--training", "2"]
+    out = script(ROOT / "sfno_refine" / "reliability.py", *small, "--figure", tmp_path / "out.png")
+    assert len(table(out)) == 12 + 32
+    estimate = next(line for line in out.splitlines() if line.startswith("error estimate: "))
+    assert re.search(r"outputs: rank correlation 0\.9", estimate)
+
+
+@pytest.mark.slow
+def test_products_with_and_without_recycling():
+    out = script(ROOT / "sfno_refine" / "recycling.py", "--setting", "small", "--samples", "2")
+    rows = table(out)
+    assert len(rows) == 10
+    for cells in rows:
+        products, total, images, error = cells[3].split(", "), int(cells[4]), int(cells[5]), float(cells[6])
+        assert sum(map(int, products)) == total > images
+        assert error < 2e-6
 
 
 def test_the_benchmarks_refuse_what_is_not_there():

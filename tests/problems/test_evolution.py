@@ -1,5 +1,7 @@
 """What solutions carry: residuals, errors, costs and progress."""
 
+import math
+
 import pytest
 import torch
 
@@ -82,6 +84,41 @@ def test_a_diverged_sample_is_counted_over_all_chunks(monkeypatch):
     with pytest.raises(Diverged) as caught:
         p.solve(a)
     assert caught.value.sample == 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"start": 0.25}, {"viscosity": [1e-3, 1e-1]}])
+def test_the_flow_goes_from_snapshot_to_snapshot(monkeypatch, settings):
+    p = NavierStokes2D(**{"n": 16, "frames": 4, "viscosity": 1e-2} | settings, solver=Stepper(tolerance=1e-9))
+    a = p.sample(range(3), 0)
+    u = p.solve(a).u
+    starts = u[:, :, :-1].transpose(1, 2).flatten(0, 1)
+    span = (p.horizon - p.start) / p.frames
+    ends, errors = p.flow(a.repeat_interleave(4, dim=0), starts, span)
+    expected = u[:, :, 1:].transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(ends, expected, rtol=0, atol=1e-7 * float(expected.abs().max()))
+    assert (ends - starts).norm() > 1e-3 * starts.norm()
+    assert errors.shape == (12,)
+    assert (errors <= 1e-9).all()
+    monkeypatch.setattr(evolution, "CHUNK_BYTES", {"cpu": 5 * 8 * 24**2})
+    assert p.chunk(starts) == 5
+    parts, errors = p.flow(a.repeat_interleave(4, dim=0), starts, span)
+    torch.testing.assert_close(parts, expected, rtol=0, atol=1e-7 * float(expected.abs().max()))
+    assert errors.shape == (12,)
+    bad = starts.clone()
+    bad[7] = torch.nan
+    with pytest.raises(Diverged) as caught:
+        p.flow(a.repeat_interleave(4, dim=0), bad, span)
+    assert caught.value.sample == 7
+
+
+def test_the_flows_error_is_that_of_the_worst_channel():
+    p = Two(n=8, initial=ones, solver=Stepper("cn_heun", dt=0.05))
+    u = torch.randn(2, 2, 8, dtype=torch.float64)
+    ends, errors = p.flow(u, u, 0.2)
+    exact = u * torch.tensor([1.0, math.exp(-0.6)], dtype=torch.float64).view(2, 1)
+    basis = p.basis(p.grid.space)
+    torch.testing.assert_close(ends, basis.to_values(basis.to_modes(exact)), rtol=1e-2, atol=0)
+    assert (errors > 1e-4).all()
 
 
 def test_snapshots_may_start_late():
