@@ -16,10 +16,10 @@ from pdeops.refinement.refined import History, Refined, check_tolerance, joined,
 from pdeops.solvers.krylov import RecycleSpace, gcrodr, gmres
 
 STEPS = 20  # of Newton's method, at most
-FORCING = 0.05  # each step reduces the linear residual by this, the last ones by no more than is asked for
+FORCING = 0.05  # each step reduces the linear residual by this or by ||E|| / ||u||, the last one by what is asked for
 SHARE = 0.1  # of the tolerance that the algebraic error may take; the rest is the quadrature's in time
 FINEST = 16  # frames for one, at most
-KRYLOV = 80  # vectors kept
+KRYLOV = 160  # vectors kept
 GROWTH = 4.0  # of ||E|| in a step, beyond which a part of the step is tried
 
 
@@ -72,7 +72,7 @@ def _newton(mild: Mild, c: Tensor, goal: float, recycle: RecycleSpace | None, hi
     for _ in range(STEPS):
         if size <= goal or not isfinite(size):
             break
-        rtol = max(FORCING, 0.5 * goal / size)
+        rtol = max(min(FORCING, size), 0.5 * goal / size)  # no more than what Newton's own error leaves is of use
         step, spent = _step(mild.scale(c), derivative, residual, rtol, recycle)
         products += spent
         for fraction in (1.0, 0.5, 0.25):
@@ -106,9 +106,9 @@ def _step(
         return flat(derivative(shaped(x)))
 
     if recycle is None:
-        solve = gmres(product, -flat(residual), rtol=rtol, m=KRYLOV, maxiter=2 * KRYLOV)
+        solve = gmres(product, -flat(residual), rtol=rtol, m=KRYLOV, maxiter=KRYLOV)
     else:
-        solve = gcrodr(product, -flat(residual), rtol=rtol, m=KRYLOV, recycle=recycle, maxiter=2 * KRYLOV)
+        solve = gcrodr(product, -flat(residual), rtol=rtol, m=KRYLOV, recycle=recycle, maxiter=KRYLOV)
     return shaped(solve.x), solve.applications
 
 
