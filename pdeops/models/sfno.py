@@ -101,6 +101,9 @@ class SFNO(nn.Module):
         self.projection = MLP(width, 2 * width, out_channels)
         series = Increment(False, times=grid_out[0], period=self.period)
         self.output = SpectralConv(out_channels, out_channels, kept, bases=[series, *space], bias=coordinates)
+        with torch.no_grad():  # the identity at first: g is v
+            tensor = self.output.weight.get_parameter("tensor").zero_()
+            tensor[..., :out_channels] = torch.eye(out_channels)
 
     @property
     def ansatz(self) -> Ansatz:
