@@ -180,6 +180,15 @@ def test_head_of_features_is_the_model():
     torch.testing.assert_close(model.head(v, a) - a[:, :, -1:], 2 * once)
 
 
+def test_at_first_the_series_is_that_of_the_features():
+    """With all modes of a lattice, and times on the latent ones: u - w is v(t) - v(0)."""
+    own = grids(n_out=5, space=(7, 9))
+    model = SFNO(2, 2, *own, width=8, modes=9, time_modes=5, latent_steps=5, padding=0.0).double()
+    a = frames(2, 10, 7, 9)
+    v = model.features(a).movedim(-1, 1)
+    torch.testing.assert_close(model(a) - a[:, :, -1:], v.roll(-1, 2) - v[:, :, :1])
+
+
 @pytest.mark.parametrize("modes", [(5, 6, 6), (7, 12, 8), (11, 9, 7)])
 def test_a_lifted_output_is_the_same_function_with_room(modes):
     model, a = build(), frames(1, 10, 16, 12)
