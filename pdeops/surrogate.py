@@ -115,7 +115,8 @@ class Surrogate(nn.Module):
         with _inference(self):
             u = self._frames(exact, self.window.n_out if steps is None else steps)
         frames = torch.cat([self.window.history_frames(exact), u.double()], dim=2)
-        return self.window.problem_inputs(exact), frames, self.window.frames_grid(frames.shape[2]), self.window.n_in
+        grid = self.window.frames_grid(frames.shape[2]).resized(frames.shape[2:])
+        return self.window.problem_inputs(exact), frames, grid, self.window.n_in
 
     @property
     def period(self) -> float | None:

@@ -20,7 +20,7 @@ RESOLVED = 0.1  # what every other frame may say otherwise where orders are to b
 
 
 class Untold(InputError):
-    """Neither quadrature in time nor the solver can tell an error."""
+    """Neither quadrature in time nor the solver can tell an error, or there is no field to tell it of."""
 
 
 How = Literal["duhamel", "shooting", "mixed", "none"]  # mixed: some samples so, some so; none: it cannot be told
@@ -51,9 +51,11 @@ def error_estimate(
     through few. Where the floor is above half of the error and above `smallest`, frames are too far apart, and the
     defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own error. The truth meant is
     that of the equation on the fields' own lattice.
-    Raises Untold where neither can tell, and InputError for a problem that does not evolve.
+    Raises Untold where neither can tell or frames are not finite, and InputError for a problem that does not evolve.
     """
     evolution, mild = evolving(problem), Mild(problem, a, grid, known, NODES)
+    if not (finite := u.isfinite().flatten(1).all(1)).all():
+        raise Untold(f"the error of sample {int((~finite).nonzero()[0])} cannot be told: its frames are not finite")
     c = mild.coefficients(u)
     tendencies = mild.tendency(c)
     errors = mild.duhamel.accumulate(mild.duhamel.defects(c, tendencies))

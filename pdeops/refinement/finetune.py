@@ -17,10 +17,12 @@ from pdeops.refinement.mild import Mild
 from pdeops.refinement.refined import History, Refined, check_tolerance, joined, judged, refined
 
 Objective = Literal["mild", "residual"]
+MODES = 17  # of the series in time
 PAIRS = 50  # that L-BFGS keeps
 CHUNK = 10  # iterations between two looks at the error
 
 
+@torch.no_grad()
 def finetune(
     problem: Problem | None,
     a: Tensor,
@@ -31,7 +33,7 @@ def finetune(
     tol: float = 1e-6,
     iterations: int = 100,
     period: float | None = None,
-    modes: int = 17,
+    modes: int = MODES,
     objective: Objective = "mild",
 ) -> Refined:
     """Add to each prediction the series sum_f z_f(x) (exp(2 pi i f t / period) - 1), t since the last known frame, that
@@ -39,7 +41,8 @@ def finetune(
 
     It is the last, linear layer of a spatiotemporal FNO with its truncation lifted and all else frozen: for one sample,
     weights on fixed features and biases span the same fields; and it serves any other model as well.
-    period: that of the model's series, or None for one and a half times the predicted window. objective: "mild", the
+    period: that of the model's series; None, or one that the predicted window is longer than, as a rollout's is, for
+    one and a half times the window. objective: "mild", the
     accumulated mild residual in L2, which is preconditioned; or "residual", the strong residual in H^-1, which the
     source takes. By L-BFGS in double precision from z = 0, the coordinates orthonormal in L2, for `iterations`
     evaluations or until ||E|| / ||u|| (`Mild`) is within tol / 2.
@@ -67,7 +70,9 @@ def finetune(
 
 def _orthonormal(times: Tensor, period: float | None, modes: int) -> Tensor:
     """(T, 2 floor(modes / 2)): an orthonormal basis, over the frames, of the series that vanish at time 0."""
-    angle = 2 * pi / (period or 1.5 * float(times[-1])) * torch.outer(times.double(), torch.arange(1, modes // 2 + 1))
+    window = float(times[-1])
+    span = period if period and period > window else 1.5 * window
+    angle = 2 * pi / span * torch.outer(times.double(), torch.arange(1, modes // 2 + 1))
     return torch.linalg.qr(torch.cat([angle.cos() - 1, angle.sin()], dim=1))[0]
 
 

@@ -23,6 +23,7 @@ KRYLOV = 160  # vectors kept
 GROWTH = 4.0  # of ||E|| in a step, beyond which a part of the step is tried
 
 
+@torch.no_grad()
 def newton_krylov(
     problem: Problem | None,
     a: Tensor,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.problems.base import Problem
-from pdeops.refinement.finetune import finetune
+from pdeops.refinement.finetune import MODES, finetune
 from pdeops.refinement.newton import newton_krylov
 from pdeops.refinement.refined import Refined, check_tolerance, joined, judged, refined
 
 Method = Literal["auto", "newton", "finetune"]
 
 
+@torch.no_grad()
 def refine(
     problem: Problem | None,
     a: Tensor,
@@ -34,7 +36,8 @@ def refine(
 
     method: "newton" (`newton_krylov`), "finetune" (`finetune`, by a series in time of `period`), or "auto": what is
     within tol stays as it is, the rest goes by Newton's method, and where that does not converge by fine-tuning, which
-    never makes E larger, and by Newton's method from there. progress: told the samples done.
+    never makes E larger, and by Newton's method from there, and the prediction stays where none of them has a smaller
+    bound. progress: told the samples done.
     Raises InputError as these do, and on another method.
     """
     check_choice(tol, method)
@@ -44,7 +47,7 @@ def refine(
         if method == "newton":
             parts.append(newton_krylov(*trajectory, tol=tol))
         elif method == "finetune":
-            parts.append(finetune(*trajectory, tol=tol, period=period))
+            parts.append(_tuned(*trajectory, tol, period))
         else:
             parts.append(_chosen(*trajectory, tol, period))
         if progress:
@@ -68,6 +71,16 @@ def _chosen(
     found = newton_krylov(problem, a, u, grid, known, tol=tol)
     if found.converged.all():
         return found
-    tuned = finetune(problem, a, u, grid, known, tol=tol, period=period)
-    again = newton_krylov(problem, a, tuned.u, grid, known, tol=tol)
-    return min(found, tuned, again, key=lambda part: float(part.estimate.bound))
+    parts = [refined(u, before, tol, [(0, float(before.error))]), found]
+    if u.shape[2] - known > 1:
+        tuned = _tuned(problem, a, u, grid, known, tol, period)
+        parts += [tuned, newton_krylov(problem, a, tuned.u, grid, known, tol=tol)]
+    return min(parts, key=lambda part: float(part.estimate.bound))
+
+
+def _tuned(
+    problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int, tol: float, period: float | None
+) -> Refined:
+    """By as many modes in time as frames can tell apart."""
+    modes = min(MODES, u.shape[2] - known)
+    return finetune(problem, a, u, grid, known, tol=tol, period=period, modes=modes)

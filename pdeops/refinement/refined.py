@@ -65,5 +65,5 @@ def judged(problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int
     try:
         return error_estimate(problem, a, u, grid, known, smallest=0.5 * tol)
     except Untold:
-        unknown = torch.full((len(u),), inf, dtype=torch.float64)
+        unknown = torch.full((len(u),), inf, dtype=torch.float64, device=u.device)
         return Estimate(unknown, unknown, "none")

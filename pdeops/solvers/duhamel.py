@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import factorial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,8 +67,11 @@ class Duhamel:
 def _weights(linear: Tensor, dt: float, offset: int, nodes: int) -> Tensor:
     """(nodes, *linear): the integrals over an interval of exp((dt - s) L) against the Lagrange polynomials of the
     snapshots at (offset + j) dt, by their monomials: int_0^dt exp((dt - s) L) (s / dt)^q ds = q! dt phi_{q+1}(dt L)."""
-    points = offset + torch.arange(nodes, dtype=torch.float64, device=linear.device)
-    powers = torch.arange(nodes, device=linear.device)
-    monomials = torch.linalg.inv(points[:, None] ** powers)  # column j: the coefficients of the j-th polynomial
+    points = offset + np.arange(nodes)
+    others = [np.delete(points, j) for j in range(nodes)]
+    # whole numbers, and so exact, where an inverse of the powers of 12 one-sided nodes has lost half of the digits
+    monomials = np.stack(
+        [np.atleast_1d(np.poly(o))[::-1] / np.prod(p - o) for p, o in zip(points, others, strict=True)]
+    )
     moments = torch.stack([factorial(q) * dt * phi(q + 1, dt * linear) for q in range(nodes)])
-    return torch.tensordot(monomials.T.to(moments.dtype), moments, dims=1)
+    return torch.tensordot(torch.from_numpy(monomials).to(moments), moments, dims=1)

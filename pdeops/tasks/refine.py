@@ -18,6 +18,7 @@ from pdeops.problems.evolution import Evolution
 from pdeops.refinement.mild import evolving
 from pdeops.refinement.refine import Method, check_choice, refine
 from pdeops.refinement.refined import History, judged
+from pdeops.solvers.steppers import floored
 from pdeops.surrogate import Surrogate
 
 
@@ -87,9 +88,11 @@ class Refine:
         def state(v: Tensor) -> State:
             estimate = judged(problem, inputs, v, grid, known, self.tol)
             truth, error = exact, v[:, :, known:] - exact
-            slope = h1(error).square().sum() / h1(truth).square().sum()
+            slope, size = (h1(x).square().sum(2).sqrt() for x in (error, truth))
             residual = residual_norm(problem, inputs, v, grid).amax()
-            return State(float(estimate.error), _relative(error, truth), float(slope.sqrt()), float(residual))
+            return State(
+                float(estimate.error), _relative(error, truth), float((slope / floored(size)).amax()), float(residual)
+            )
 
         start = time.perf_counter()
         found = refine(problem, inputs, u, grid, known, tol=self.tol, method=self.method, period=surrogate.period)
@@ -118,4 +121,6 @@ class Refine:
 
 
 def _relative(error: Tensor, truth: Tensor) -> float:
-    return float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(truth))
+    """Of the worst channel, as errors are estimated."""
+    gap, size = (torch.linalg.vector_norm(x.flatten(2), dim=2) for x in (error, truth))
+    return float((gap / floored(size)).amax())

@@ -141,3 +141,38 @@ def test_it_takes_an_evolution(problem):
     known, a, u = solved("burgers1d")
     with pytest.raises(InputError, match="follow from an evolution equation, and"):
         newton_krylov(problem, a, u, known.grid, KNOWN)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_few_frames_out_of_reach_keep_the_best_there_is(frames, monkeypatch):
+    """Fewer frames than the series in time has modes: it takes those they tell apart, and of one frame none."""
+    monkeypatch.setattr("pdeops.refinement.newton.FINEST", 1)
+    monkeypatch.setattr("pdeops.refinement.newton.STEPS", 1)
+    problem = NavierStokes2D(
+        n=12, horizon=16.0 * frames, frames=frames, viscosity=1e-4, initial=SMOOTH, solver=Stepper(tolerance=1e-5)
+    )
+    a = problem.sample([0], 0)
+    v = a[:, :, None].expand(-1, -1, frames + 1, -1, -1)
+    found = refine(problem, a, v, problem.grid, 1, tol=1e-9)
+    assert not found.converged.any()
+    assert (found.estimate.bound <= error_estimate(problem, a, v, problem.grid, 1).bound).all()
+
+
+@pytest.mark.parametrize("method", ["newton", "finetune", "auto"])
+def test_predictions_that_want_gradients(method):
+    problem, a, u = solved("burgers1d", frames=8)
+    v = wrong(problem, u, 0.1, "growing").requires_grad_()
+    found = refine(problem, a, v, problem.grid, KNOWN, tol=1e-3, method=method)
+    assert found.converged.all()
+    assert not found.u.requires_grad
+
+
+@pytest.mark.parametrize("frame", [5, 20])
+def test_frames_that_are_not_finite_are_told(frame):
+    problem, a, u = solved("burgers1d")
+    v = u.clone()
+    v[1, :, frame, 3] = float("nan")
+    with pytest.raises(InputError, match="error of sample 1 cannot be told: its frames are not finite"):
+        error_estimate(problem, a, v, problem.grid, KNOWN)
+    found = newton_krylov(problem, a, v, problem.grid, KNOWN)
+    assert found.converged.tolist() == [True, False]

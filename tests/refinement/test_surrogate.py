@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from pdeops.bases.fourier import resample
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.nn.normalizer import Normalizer
@@ -114,3 +115,12 @@ def test_what_cannot_be_judged_is_refused():
     one = Normalizer(torch.zeros(1), torch.ones(1))
     with pytest.raises(InputError, match="follow from an evolution equation"):
         Surrogate(nn.Identity(), steady, one, one).error_estimate(torch.randn(1, 1, 8))
+
+
+@pytest.mark.parametrize("history", ["channel", "time"])
+def test_inputs_on_another_lattice(history):
+    surrogate, given, _ = frozen(history, "burgers1d")
+    fine = resample(given, (48,))
+    expected, found = surrogate.error_estimate(given), surrogate.error_estimate(fine)
+    torch.testing.assert_close(found.error, expected.error, rtol=1e-2, atol=0)
+    assert surrogate.refine(fine, tol=1e-4).u.shape[-1] == 48

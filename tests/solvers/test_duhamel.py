@@ -42,6 +42,16 @@ def test_polynomial_tendencies_are_integrated_exactly():
     assert Duhamel(linear, dt, snapshots, 2, 3).defects(u, n).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("nodes", [1, 2, 8, 12])
+def test_weights_have_all_digits_at_the_ends_too(nodes):
+    """Those of polynomials of the highest degree: u = (t / last)^(nodes - 1), of tendencies of the order of one."""
+    snapshots, linear = 13, torch.tensor([0.0, -0.5, -40.0], dtype=torch.float64)
+    t = torch.arange(snapshots, dtype=torch.float64)[:, None] / (snapshots - 1)
+    u = t ** (nodes - 1) * torch.ones(3, dtype=torch.float64)
+    n = (nodes - 1) * t ** max(nodes - 2, 0) / (snapshots - 1) - linear * u
+    assert Duhamel(linear, 1.0, snapshots, 1, nodes).defects(u, n).abs().max() < 1e-12
+
+
 def test_an_oscillating_symbol_is_exact_too():
     linear, dt, snapshots = 1j * torch.tensor([5.0, 40.0], dtype=torch.float64), 0.1, 30
     t = dt * torch.arange(snapshots, dtype=torch.float64)[:, None]
