@@ -51,6 +51,10 @@ def error_estimate(
     through few. Where the floor is above half of the error and above `smallest`, frames are too far apart, and the
     defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own error. The truth meant is
     that of the equation on the fields' own lattice.
+
+    What N does to errors on their way is left aside, so the floor is that of E alone: over windows in which errors
+    grow by N (chaos), the estimate is low, and where the symbol has growing modes that N holds in check
+    (Kuramoto-Sivashinsky over tens of time units) it is far too high. Newton's method is in doubt there as well.
     Raises Untold where neither can tell or frames are not finite, and InputError for a problem that does not evolve.
     """
     evolution, mild = evolving(problem), Mild(problem, a, grid, known, NODES)
