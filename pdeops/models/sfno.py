@@ -131,8 +131,10 @@ class SFNO(nn.Module):
         """`forward` from these `features`: the linear layer `output` and the initial condition."""
         grid = self._grid(a, out)
         n_in, stored = v.shape[1:-1], self.output.stored
-        series = Increment(False, times=grid[0], period=self.period)
-        transform = Transform([series, *self.output.transform.bases[1:]])
+        transform = self.output.transform
+        if grid[0] != self.grid_out[0]:
+            series = Increment(False, times=grid[0], period=self.period)
+            transform = Transform([series, *transform.bases[1:]])
         z = self.output.coefficients(v, (max(n_in[0], stored[0]), *grid.space.shape))
         growth = transform.synthesise(z, n_in, grid.shape, stored).movedim(-1, 1)
         u = resample(a[:, : self.out_channels, -1], grid.space.shape).unsqueeze(2) + growth
