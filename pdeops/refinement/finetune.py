@@ -43,8 +43,8 @@ def finetune(
     weights on fixed features and biases span the same fields; and it serves any other model as well.
     period: that of the model's series; None, or one that the predicted window is longer than, as a rollout's is, for
     one and a half times the window. objective: "mild", the accumulated mild residual in L2, which is preconditioned; or
-    "residual", the strong residual in H^-1, which the source takes. By L-BFGS in double precision from z = 0, the coordinates orthonormal in L2, for `iterations`
-    evaluations or until ||E|| / ||u|| (`Mild`) is within tol / 2.
+    "residual", the strong residual in H^-1, which the source takes. By L-BFGS in double precision from z = 0, the
+    coordinates orthonormal in L2, for `iterations` evaluations or until ||E|| / ||u|| (`Mild`) is within tol / 2.
     Source: Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR 2025, algorithm 2; by Adam there.
     Raises InputError as `newton_krylov` does, and on more modes than frames can tell apart.
     """

@@ -6,7 +6,9 @@ import torch
 from pdeops.errors import InputError
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.problems.poisson import Poisson
+from pdeops.refinement import newton
 from pdeops.refinement.estimate import error_estimate
+from pdeops.refinement.mild import Mild
 from pdeops.refinement.newton import newton_krylov
 from pdeops.refinement.refine import refine
 from pdeops.solvers.krylov import RecycleSpace
@@ -52,20 +54,22 @@ def test_no_more_work_than_the_tolerance_asks_for(tol):
     torch.testing.assert_close(known.u, u)
 
 
-def test_every_product_is_counted():
-    problem, a, u = solved("burgers1d", samples=1)
-    calls, tendency = [], problem.nonlinear
+@pytest.mark.parametrize(("name", "tol"), [("burgers1d", 1e-6), ("kdv", 1e-9)])
+def test_every_product_is_counted(monkeypatch, name, tol):
+    """Of all Newton steps, and on all numbers of frames."""
+    problem, a, u = solved(name, samples=1, frames=6)
+    calls, linearised = [], Mild.linearised
 
-    class Counted(type(problem)):
-        def nonlinear(self, basis, a):
-            return lambda c: calls.append(c.shape) or tendency(basis, a)(c)
+    def counted(mild, c):
+        residual, derivative = linearised(mild, c)
+        return residual, lambda v: calls.append(len(v)) or derivative(v)
 
-    counted = Counted(**{key: getattr(problem, key) for key in ("n", "horizon", "frames", "viscosity", "initial")})
-    v = wrong(problem, u, 0.1, "frozen")
-    found = newton_krylov(counted, a, v, problem.grid, KNOWN)
-    again = newton_krylov(problem, a, v, problem.grid, KNOWN)
-    assert found.iterations.tolist() == again.iterations.tolist()
-    assert len(found.history[0]) <= len(calls) <= 4 * len(found.history[0])
+    monkeypatch.setattr(Mild, "linearised", counted)
+    found = newton_krylov(problem, a, wrong(problem, u, 0.1, "frozen"), problem.grid, KNOWN, tol=tol)
+    assert found.iterations.tolist() == [len(calls)]
+    assert found.history[0][-1][0] == len(calls)
+    assert max(calls) == int(found.frames) * (problem.frames + 1 - KNOWN)
+    assert (int(found.frames) > 1) == (name == "kdv")
 
 
 def test_samples_are_refined_as_if_alone_and_told():
@@ -107,17 +111,16 @@ def test_a_solver_that_cannot_judge_the_given_frames_does_not_stop_it():
     assert (relative(found.u, u, 1) <= 2e-9).all()
 
 
-def test_what_is_out_of_reach_is_not_called_converged():
-    """Nearly inviscid flow, frames 16 apart: no number of inserted frames that it may take resolves it."""
-    problem = NavierStokes2D(
-        n=12, horizon=32.0, frames=2, viscosity=1e-4, initial=SMOOTH, solver=Stepper(tolerance=1e-5)
-    )
-    a = problem.sample([0], 0)
-    v = a[:, :, None].expand(-1, -1, 3, -1, -1)
-    found = newton_krylov(problem, a, v, problem.grid, 1, tol=1e-3)
-    if found.converged:
-        assert (relative(found.u, problem.solve(a).u, 1) <= 2e-3).all()
-    assert found.u.isfinite().all()
+def test_what_is_out_of_reach_is_not_called_converged(monkeypatch):
+    """Without more frames the quadrature in time is what is left."""
+    monkeypatch.setattr(newton, "FINEST", 1)
+    problem, a, u = solved("kdv", samples=1, frames=6, horizon=0.5)
+    found = newton_krylov(problem, a, wrong(problem, u, 0.1, "frozen"), problem.grid, KNOWN)
+    true = relative(found.u, u)
+    assert found.converged.tolist() == [False]
+    assert (true > 1e-6).all()
+    assert (0.5 * true < found.estimate.error).all()
+    assert (found.estimate.error < 2 * true).all()
 
 
 def test_with_a_recycle_space_the_solution_is_the_same():
