@@ -81,8 +81,8 @@ class Refine:
         if self.frozen:
             u = torch.cat([u[:, :, :known], u[:, :, known - 1 : known].expand_as(u[:, :, known:])], dim=2)
         times = grid[0].points()[known - 1 :]
-        exact, _, _ = self._solved(problem, inputs, u[:, :, known - 1], times, max(self.tol / 100, 1e-12))
-        serial, serial_seconds, _ = self._solved(problem, inputs, u[:, :, known - 1], times, self.tol)
+        exact, _ = self._solved(problem, inputs, u[:, :, known - 1], times, max(self.tol / 100, 1e-12))
+        serial, serial_seconds = self._solved(problem, inputs, u[:, :, known - 1], times, self.tol)
         h1 = Sobolev(grid.space, 1)
 
         def state(v: Tensor) -> State:
@@ -110,14 +110,12 @@ class Refine:
             (exact[0], u[0, :, known:], found.u[0, :, known:]),
         )
 
-    def _solved(
-        self, problem: Evolution, a: Tensor, u: Tensor, times: Tensor, tol: float
-    ) -> tuple[Tensor, float, Tensor]:
-        """The solution by steps as long as a tolerance allows, without its first frame; seconds; its own error."""
+    def _solved(self, problem: Evolution, a: Tensor, u: Tensor, times: Tensor, tol: float) -> tuple[Tensor, float]:
+        """The solution by steps as long as a tolerance allows, without its first frame; seconds."""
         problem = replace(problem, solver=replace(problem.solver, dt="auto", tolerance=tol))
         start = time.perf_counter()
-        path, error = problem.flow(a, u, times)
-        return path[:, :, 1:], time.perf_counter() - start, error
+        path, _ = problem.flow(a, u, times)
+        return path[:, :, 1:], time.perf_counter() - start
 
 
 def _relative(error: Tensor, truth: Tensor) -> float:
