@@ -128,11 +128,11 @@ def test_the_solver_judges_frames_that_are_far_apart(known):
     assert found.error[0] < 1e-6 < 1e-3 < found.error[1]
 
 
-@pytest.mark.parametrize(("frames", "known"), [(2, 1), (3, 1), (4, 3), (9, 2), (12, 1), (13, 2)])
+@pytest.mark.parametrize(("frames", "known"), [(1, 1), (2, 1), (4, 1), (4, 3), (9, 2), (13, 2)])
 def test_orders_are_not_believed_where_frames_do_not_resolve_the_motion(frames, known):
     """Whatever the number of frames: of exact ones far apart, quadrature says the error is of the order of 1."""
     problem = NavierStokes2D(
-        **FAR | {"n": 12, "horizon": 1.5 * frames, "frames": frames}, solver=Stepper(tolerance=1e-5)
+        **FAR | {"n": 12, "horizon": 2.0 * frames, "frames": frames}, solver=Stepper(tolerance=1e-7)
     )
     a = problem.sample([0], 0)
     u = steps(problem, a)
@@ -153,8 +153,7 @@ def test_every_other_frame_is_compared_with_itself(frames, known):
     v[:, :, known:] += torch.randn_like(u[:, :, known:])
     found = error_estimate(problem, a, v, problem.grid, known)
     assert found.method == "duhamel"
-    norms = [x[:, :, known:].flatten(2).norm(dim=2)[:, 0] for x in (v - u, v)]
-    torch.testing.assert_close(found.error, norms[0] / norms[1])
+    torch.testing.assert_close(found.error, relative(v, u, known))
     assert (found.floor < 1e-12).all()
 
 
