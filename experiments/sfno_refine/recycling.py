@@ -20,7 +20,6 @@ from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.refinement.newton import Refined, newton_krylov
 from pdeops.solvers.krylov import RecycleSpace
 from pdeops.solvers.krylov.system import System
-from pdeops.solvers.steppers import Stepper
 
 STARTS = {"10 % wrong": "drift, 10.0%", "frozen": "frozen"}
 
@@ -44,7 +43,7 @@ def main() -> None:
     parser.add_argument("--setting", choices=SETTINGS, default="forced")
     parser.add_argument("--samples", type=int, default=6, help="at least two")
     options = parser.parse_args()
-    problem = NavierStokes2D(**SETTINGS[options.setting], solver=Stepper(tolerance=1e-8))  # type: ignore[arg-type]
+    problem = NavierStokes2D(**SETTINGS[options.setting])
     u = problem.solve(problem.sample(range(options.samples), 0)).u
     candidates = fields(problem, u)
 

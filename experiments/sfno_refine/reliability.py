@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Callable
 from math import nan, pi
 from pathlib import Path
+from typing import Any
 
 import torch
 from outputs import outputs
@@ -33,29 +34,22 @@ from pdeops.solvers.steppers import Stepper
 
 KNOWN = 10
 SIZES = (1e-3, 1e-2, 1e-1)
-SETTINGS = {
-    "forced": {
-        "start": 28.2,
-        "horizon": 38.0,
-        "frames": 49,
-        "initial": Matern(variance=7**1.5, tau=7.0, alpha=2.5, amplitude=6.0861),
-    },
+PUBLISHED = Matern(variance=7**1.5, tau=7.0, alpha=2.5)
+LOUD = Matern(variance=7**1.5, tau=7.0, alpha=2.5, amplitude=6.0861)  # as the published generator draws them
+ACCURATE = {"solver": Stepper(tolerance=1e-8)}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "forced": ACCURATE | {"start": 28.2, "horizon": 38.0, "frames": 49, "initial": LOUD},
     "mcwilliams": {
         "length": 2 * pi,
         "start": 4.5,
         "horizon": 4.5 + 19 * 0.055,
         "frames": 19,
-        "resolution": 256,
+        "resolution": 128,
         "forcing": None,
         "initial": McWilliams(),
+        "solver": Stepper(tolerance=1e-7),
     },
-    "small": {
-        "n": 24,
-        "start": 5.0,
-        "horizon": 8.0,
-        "frames": 30,
-        "initial": Matern(variance=7**1.5, tau=7.0, alpha=2.5),
-    },
+    "small": ACCURATE | {"n": 24, "start": 5.0, "horizon": 8.0, "frames": 30, "initial": PUBLISHED},
 }
 Estimator = Callable[[NavierStokes2D, Tensor], Tensor]  # of trajectories (B, 1, T, x, y): one number each
 
@@ -128,7 +122,7 @@ def main() -> None:
     parser.add_argument("--training", type=int, default=16, help="trajectories for the models; 0: without models")
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("reliability.png"))
     options = parser.parse_args()
-    problem = NavierStokes2D(**SETTINGS[options.setting], solver=Stepper(tolerance=1e-8))  # type: ignore[arg-type]
+    problem = NavierStokes2D(**SETTINGS[options.setting])
     solution = problem.solve(problem.sample(range(options.windows), 0))
     print(
         f"{options.windows} windows, solved to {float(solution.error.max()):.0e}; from time {problem.start:g} on,",
@@ -137,7 +131,7 @@ def main() -> None:
     print(f"{KNOWN} known frames and {problem.frames + 1 - KNOWN} to predict\n", flush=True)
     candidates = {"fields": fields(problem, solution.u)}
     if options.training:
-        same = NavierStokes2D(**SETTINGS[options.setting] | {"resolution": None}, solver=Stepper(tolerance=1e-5))  # type: ignore[arg-type]
+        same = NavierStokes2D(**SETTINGS[options.setting] | {"resolution": None, "solver": Stepper(tolerance=1e-5)})
         training = same.solve(same.sample(range(100, 100 + options.training), 0)).u
         candidates["outputs"] = outputs(problem, solution.u, KNOWN, training)
     everything = {name: u for group in candidates.values() for name, u in group.items()}
