@@ -160,3 +160,17 @@ def test_peak_memory_counts_what_lives_at_once(monkeypatch):
         torch.ones(2**20)
 
     assert peak_bytes(job) == 12 * 2**20
+
+
+@pytest.mark.slow
+def test_the_sfno_beside_its_peer(tmp_path):
+    """Without the peer: a step of each size, and a row of errors that is not computed twice."""
+    out = script(ROOT / "bench" / "sfno.py", "10->10", "--repeats", 1)
+    assert "torch-cfd's side is skipped" in out
+    assert out.count("**ours**") == 2
+    small = ["data.n=20", "data.split=[0.6, 0.2, 0.2]", f"data.dir={tmp_path}", "model.modes=8", "model.width=8"]
+    small += [f"problem.{key}" for key in ("n=16", "start=0", "horizon=6", "frames=60", "initial.amplitude=1")]
+    arguments = [ROOT / "sfno_refine" / "accuracy.py", "--epochs", 1, "--seeds", 0, "--rows", tmp_path / "rows.csv"]
+    arguments += small
+    assert "the last frame" in script(*arguments)
+    assert "the last frame" not in script(*arguments)
