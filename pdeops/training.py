@@ -125,7 +125,14 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
-        build("loss", config["loss"], window)
+        _loss(config, window, model)
+
+
+def _loss(config: dict[str, Any], window: Window, model: Any) -> Any:
+    """The loss; one that takes an ansatz in time has, if it is given none, that of the model."""
+    node = config["loss"]
+    untold = "ansatz" in node and node["ansatz"] is None
+    return build("loss", node, window, **{"ansatz": getattr(model, "ansatz", None)} if untold else {})
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:
@@ -135,11 +142,12 @@ def _model(config: dict[str, Any], window: Window) -> Any:
 
 def make_task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any:
     """The Lightning module of a configuration: a new surrogate, or a saved one put onto this data."""
+    surrogate = surrogate_on(config, data, saved)
     return build(
         "task",
         config["task"],
-        surrogate_on(config, data, saved),
-        build("loss", config["loss"], data.window),
+        surrogate,
+        _loss(config, data.window, surrogate.model),
         optimizer=functools.partial(build, "optimizer", config["optimizer"]),
         scheduler=hydra.utils.instantiate(config["scheduler"]),
         seed=config["seed"],

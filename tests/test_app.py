@@ -134,6 +134,18 @@ def test_residual_training_needs_no_targets(run, tiny):
     assert losses[-1] < losses[0]
 
 
+def test_the_residual_of_a_series_in_time_is_taken_of_the_series(run, tiny):
+    """As its model says: a period of 1.5 times three frames of 0.2, three terms."""
+    sizes = ["model=sfno", "model.modes=4", "model.latent_steps=3", "model.time_modes=3", "data.window.n_out=3"]
+    losses = []
+    for i, ansatz in enumerate(["null", "[0.9,3,0.0]", "[1.8,3,0.0]"]):
+        options = [*tiny, *sizes, "loss=residual", f"loss.ansatz={ansatz}", f"hydra.run.dir=r{i}"]
+        status, out, _ = run("train", *options)
+        assert status == 0
+        losses.append([line.split("train/loss ")[1].split()[0] for line in out.splitlines() if "train/loss" in line])
+    assert losses[0] == losses[1] != losses[2]
+
+
 def test_a_space_time_model(run, tiny):
     options = ["data.window.history=time", "data.window.n_out=3", "model.modes=[4,4,4]", "name=st"]
     assert run("train", *tiny, *options)[0] == 0
