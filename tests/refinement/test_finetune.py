@@ -43,6 +43,21 @@ def test_an_error_outside_the_series_stays():
     assert (relative(many.u, u) < 0.3 * relative(few.u, u)).all()
 
 
+def test_a_period_that_the_window_is_longer_than_is_not_the_models():
+    """A rollout's: the series of a single prediction would come back to its start within it."""
+    problem, a, u = solved("burgers1d", frames=14)
+    v = in_series(u, 1.5, 5, 0.03)
+    step = problem.grid[0].points().diff()[0]
+    window = float(step) * (u.shape[2] - KNOWN)
+    options = {"modes": 5, "iterations": 10}
+    own, short, long = (
+        finetune(problem, a, v, problem.grid, KNOWN, period=period, **options).u
+        for period in (None, 0.9 * window, 1.2 * window)
+    )
+    assert torch.equal(short, own)
+    assert not torch.equal(long, own)
+
+
 def test_the_strong_residual_as_the_objective_lowers_the_residual():
     problem, a, u = solved("burgers1d", frames=14)
     v = in_series(u, 1.5, 5, 0.03)
