@@ -1,6 +1,7 @@
 """SFNO beside torch-cfd's: a whole training step of the same width, modes and batch, in turns in one process.
 
     python experiments/bench/sfno.py [--peer PATH] [PART OF A CASE'S NAME ...] [--threads 1] [--repeats 7]
+        [--nodes 64] [--device cuda]
 
 --peer: a checkout of torch-cfd; without, its side is skipped. A step: zero_grad, forward, relative L2 loss, backward,
 fused Adam, in float32 on random fields. Theirs as its class comes: ReLU, perceptrons of 4 times the width. Ours as it
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from common import Job, header, peak_bytes, row
+from common import Job, header, peak_bytes, row, settle
 from timing import Timing, timings
 
 from pdeops.grid import Axis, Grid
@@ -29,7 +30,7 @@ from pdeops.memory import keep_freed
 from pdeops.models.sfno import SFNO
 from pdeops.window import Window
 
-STEP, N = 0.2, 64
+STEP = 0.2
 
 
 class Case(NamedTuple):
@@ -48,9 +49,9 @@ class Case(NamedTuple):
 CASES = [Case(*sizes, batch) for batch in (2, 4) for sizes in ((40, 12, 5, 20), (10, 32, 5, 10))]
 
 
-def ours(case: Case, **options: float) -> SFNO:
+def ours(case: Case, nodes: int, **options: float) -> SFNO:
     frames = Grid([Axis("time", 10 + case.n_out, STEP * (10 + case.n_out), "left")])
-    window = Window(10, case.n_out, history="time").on(frames + Grid.periodic((N, N)), ("w",), ())
+    window = Window(10, case.n_out, history="time").on(frames + Grid.periodic((nodes, nodes)), ("w",), ())
     modes = {"modes": 2 * case.modes, "time_modes": 2 * case.time_modes - 1}
     return SFNO(1, 1, window.grid_in, window.grid_out, width=case.width, **modes, **options)  # type: ignore[arg-type]
 
@@ -80,19 +81,20 @@ def jobs(model: nn.Module, a: Tensor, u: Tensor) -> tuple[Job, Job]:
 
 
 def measure(case: Case, options: argparse.Namespace) -> None:
-    a, u = torch.randn(case.batch, 1, 10, N, N), torch.randn(case.batch, 1, case.n_out, N, N)
+    space, device = (options.nodes, options.nodes), options.device
+    a, u = (torch.randn(case.batch, 1, frames, *space, device=device) for frames in (10, case.n_out))
     last = [x[:, 0].movedim(1, -1).contiguous() for x in (a, u)]  # time last, no channels
     every: dict[str, tuple[nn.Module, Callable[[], tuple[Job, Job]]]] = {}
     if options.peer:
-        model = theirs(case, options.peer)
+        model = theirs(case, options.peer).to(device)
         every["torch-cfd"] = model, jobs(model, *last)
     for name, ratio in {"**ours**": 1.0, "ours, mlp_ratio=4": 4.0}.items():
-        model = ours(case, mlp_ratio=ratio)
+        model = ours(case, options.nodes, mlp_ratio=ratio).to(device)
         every[name] = model, jobs(model, a, u)
     for _, (_, step) in every.values():
         step()  # Adam's state is made
-    memory = [peak_bytes(step, "cpu") for _, (_, step) in every.values()]
-    times = timings(options.repeats, *(job for _, pair in every.values() for job in pair))
+    memory = [peak_bytes(step, device) for _, (_, step) in every.values()]
+    times = timings(options.repeats, *(job for _, pair in every.values() for job in pair), settle=settle(device))
     for i, (name, (model, _)) in enumerate(every.items()):
         forward, step = times[2 * i : 2 * i + 2]
         count = sum(p.numel() for p in model.parameters())
@@ -111,7 +113,11 @@ def main() -> None:
     parser.add_argument("--peer")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--nodes", type=int, default=64, help="of each axis")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this machine has no GPU that torch can use")
     torch.set_num_threads(options.threads)
     keep_freed()
     if not options.peer:
