@@ -85,20 +85,9 @@ def solenoidal(u: Tensor, grid: Grid) -> Tensor:
         raise InputError(
             f"fields {tuple(u.shape)} on {grid}: wanted a vector of {d} components, one per axis, at every node"
         )
-    dims = tuple(range(-d, 0))
-    c = torch.fft.rfftn(u, dim=dims)
-    kappa, held = [], torch.ones((), dtype=torch.bool)
-    for i, axis in enumerate(grid):
-        k = wavenumbers(axis, half=i == d - 1)
-        nyquist = 2 * torch.arange(len(k)) == axis.n
-        kappa.append(k.view(-1, *(1,) * (d - 1 - i)))
-        held = held & ~nyquist.view(kappa[-1].shape)
-    norm2 = sum((k * k for k in kappa), start=torch.zeros(()))
-    norm2[(0,) * d] = 1
-    scaled = [(held / norm2 * k).to(u) for k in kappa]
-    potential = sum((c[:, i] * k for i, k in enumerate(scaled)), start=torch.zeros_like(c[:, 0]))
-    parts = [held.to(u) * c[:, i] - k.to(u) * potential for i, k in enumerate(kappa)]
-    return torch.fft.irfftn(torch.stack(parts, 1), s=grid.shape, dim=dims)
+    basis = Fourier(grid, device=u.device, dtype=u.dtype)
+    c = basis.to_modes(u.movedim(1, -d - 1))
+    return basis.to_values(basis.solenoidal(c)).movedim(-d - 1, 1)
 
 
 def place(c: Tensor, dim: int, n: int) -> Tensor:
@@ -167,6 +156,12 @@ class Fourier:
         for dim in range(-2, -self.grid.ndim - 1, -1):  # only the kept modes of one axis are transformed along the next
             c = place(torch.fft.fft(c, dim=dim, norm="forward"), dim, self._sizes[dim])
         return c
+
+    def solenoidal(self, c: Tensor) -> Tensor:
+        """Helmholtz' projection c - k (k . c) / |k|^2 of coefficients of vectors (..., d, *spectrum)."""
+        k = torch.stack(torch.broadcast_tensors(*self.k))
+        along = (k * c).sum(-self.grid.ndim - 1, keepdim=True) / torch.where(self.k2 > 0, self.k2, torch.inf)
+        return c - k * along
 
     def to_fine(self, c: Tensor) -> Tensor:
         """Coefficients -> values on the finer lattice (..., *shape)."""

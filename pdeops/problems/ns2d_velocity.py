@@ -37,10 +37,8 @@ class NavierStokes2DVelocity(NavierStokes2D):
         return torch.cat([basis.to_values(to_velocity * basis.to_modes(w)) for w in fields.split(1)])
 
     def admissible(self, basis: Fourier, c: Tensor) -> Tensor:
-        """P c = c - k (k . c) / |k|^2."""
-        k = torch.stack(torch.broadcast_tensors(*basis.k))
-        along = (k * c).sum(-3, keepdim=True) / torch.where(basis.k2 > 0, basis.k2, torch.inf)
-        return c - k * along
+        """Those without divergence."""
+        return basis.solenoidal(c)
 
     def nonlinear(self, basis: Fourier, a: Tensor) -> Tendency:
         to_velocity, curl = biot_savart(basis), torque(basis, self.forcing)
