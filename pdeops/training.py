@@ -161,6 +161,10 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     if saved is None:
         mean_in, std_in, mean_out, std_out = data.channel_stats()
         model = _model(config, window)
+        if getattr(model, "divergence_free", False):  # it would have one if each component had a scale of its own
+            common = std_out.square().mean().sqrt()
+            velocity = torch.tensor([name in window.out_names for name in window.in_names])
+            std_in, std_out = torch.where(velocity, common, std_in), common.expand_as(std_out)
         return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import pdeops
+from pdeops.bases.fourier import derivative
 from pdeops.data.schema import write_arrays
 from pdeops.grid import Axis, Grid
 
@@ -132,6 +133,18 @@ def test_residual_training_needs_no_targets(run, tiny):
     assert status == 0
     losses = [float(line.split("train/loss ")[1].split()[0]) for line in out.splitlines() if "train/loss" in line]
     assert losses[-1] < losses[0]
+
+
+def test_velocities_without_divergence(run, tiny):
+    """Not only in the model's own units, in which components may be stretched differently."""
+    sizes = ["model=sfno", "model.modes=4", "model.latent_steps=3", "model.time_modes=3", "data.window.n_out=3"]
+    options = ["data=ns2d_velocity", "problem.n=9", *sizes, "model.divergence_free=true", "name=v"]
+    assert run("train", *(o for o in tiny if o not in ("data=ns2d", "problem.n=8")), *options)[0] == 0
+    surrogate = pdeops.load(only("runs/v/*/surrogate"))
+    u = surrogate.predict(torch.randn(1, 2, 2, 9, 9))
+    grid = surrogate.window.bound.space
+    slopes = [derivative(u[:, i], axis, i - 2) for i, axis in enumerate(grid)]
+    assert float(sum(slopes).norm()) < 1e-4 * float(slopes[0].norm())
 
 
 def test_the_residual_of_a_series_in_time_is_taken_of_the_series(run, tiny):
