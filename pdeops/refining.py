@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import torch
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from pdeops.errors import InputError
@@ -52,15 +53,20 @@ def refine(config: dict[str, Any]) -> float:
 
 
 def _with_data_of(source: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with the data of the run that trained the surrogate, unless the command line chose some."""
-    chosen = ("data", "problem", "experiment", "model", "solver")
-    overrides = HydraConfig.get().overrides.task
-    given = {text.lstrip("+~").replace("@", ".").split("=")[0].split(".")[0] for text in overrides}
-    former = source / "config.json"
-    if given & set(chosen) or not former.is_file():
+    """The configuration with data and problem of the run that trained the surrogate, keys of the command line in their
+    place; as it is if the command line chose others."""
+    overrides = [text.lstrip("+~").split("=")[0] for text in HydraConfig.get().overrides.task]
+    given = [key.split("@")[-1] for key in overrides]  # group@place=name
+    places = (source, *source.parents[:2])  # a run, its surrogate, one of its checkpoints
+    former = next((p / "config.json" for p in places if (p / "config.json").is_file()), None)
+    if former is None or {"data", "problem", "experiment", "model"} & set(given):
         return config
     run = json.loads(former.read_text())
-    return config | {"data": run["data"], "problem": run["problem"]}
+    trained = OmegaConf.create({"data": run["data"], "problem": run["problem"]})
+    for key in given:
+        if key.split(".")[0] in trained:
+            OmegaConf.update(trained, key, OmegaConf.select(OmegaConf.create(config), key), merge=False)
+    return config | cast("dict[str, Any]", OmegaConf.to_container(trained))
 
 
 def _leave(out: Path, rows: Sequence[Row], space: Grid, task: Refine) -> None:

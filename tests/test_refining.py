@@ -56,6 +56,17 @@ def test_predictions_become_solutions(run, trained):
         assert np.array_equal(f["prediction"][:, :, 0], f["prediction"][:, :, -1])
 
 
+@pytest.mark.parametrize("place", ["first/surrogate", "first/checkpoints/last.ckpt"])
+def test_other_places_of_the_surrogate_and_other_keys_of_its_data(run, trained, place):
+    options = ["task.samples=1", "task.tol=1e-2", "problem.viscosity=3e-3", "data.batch_size=1"]
+    status, out, _ = run("train", "task=refine", f"ckpt={place}", *options, "hydra.run.dir=second")
+    assert status == 0
+    assert "generating 10 samples" in out
+    first, second = (json.loads(Path(name, "config.json").read_text()) for name in ("first", "second"))
+    assert second["problem"] == first["problem"] | {"viscosity": 3e-3}
+    assert second["data"] == first["data"] | {"batch_size": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
