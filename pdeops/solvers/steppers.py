@@ -19,6 +19,7 @@ from pdeops.solvers.schemes import SCHEMES, Nonlinearity
 CHECK_EVERY = 4  # pairs of steps between two local error estimates of dt=auto
 LOOK_EVERY = 64  # pairs of steps between two looks for values that are not finite
 OPTIMISM = 50  # dt=auto starts with a local tolerance so much larger: dissipation forgets most local errors ...
+GROWING = 8  # times longer a pilot may take whose steps still grow
 ATTEMPTS = 10  # ... and runs again with a smaller one where it does not
 FINEST = 1e-13  # tolerance
 SMALLEST = 2.0**-20  # of the distance of two snapshots: no step goes below
@@ -126,18 +127,22 @@ class Stepper:
         return bool((_norms(fine - rough) <= 100 * self.tolerance * floored(_norms(fine))).all())
 
     def seconds(self, linear: Tensor, nonlinear: Nonlinearity, u: Tensor, times: Tensor, limit: float = 0.5) -> float:
-        """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated."""
-        instants = times.tolist()
+        """An estimate of the wall time of `solve`: up to `limit` seconds of it are run, the rest is extrapolated. Of
+        dt="auto", whose first step is a cautious one, more is run while steps grow."""
+        instants, back = times.tolist(), 2 * CHECK_EVERY
         begin = time.perf_counter()
         marks = [(0.0, instants[0])]
         for t, fine, _ in self._march(linear, nonlinear, u, instants, Pace(OPTIMISM * self.tolerance, inf)):
             if u.is_cuda:
                 torch.cuda.synchronize(fine.device)
             marks.append((time.perf_counter() - begin, t))
-            if marks[-1][0] > limit:
+            grows = self.dt == "auto" and (
+                len(marks) <= back + 1 or t - marks[-2][1] > marks[-back][1] - marks[-back - 1][1]
+            )
+            if len(marks) > 3 and marks[-1][0] > (GROWING * limit if grows else limit):
                 break
-        # at the pace of the second half: the first may be that of a transient
-        (middle, t_middle), (end, t_end) = marks[(len(marks) - 1) // 2], marks[-1]
+        # at the pace of the last quarter: before were perhaps a transient, and the search of the first step
+        (middle, t_middle), (end, t_end) = marks[3 * (len(marks) - 1) // 4], marks[-1]
         return end + ((end - middle) / (t_end - t_middle) * (instants[-1] - t_end) if t_end > t_middle else 0.0)
 
     def pairs(self, span: float) -> int:

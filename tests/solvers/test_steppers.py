@@ -174,6 +174,22 @@ def test_the_estimate_of_seconds_counts_both_solutions():
     assert 1.5 * 100 * 4 * 0.002 <= estimate < 4 * 1.5 * 100 * 4 * 0.002
 
 
+def test_the_estimate_of_seconds_waits_for_steps_to_grow():
+    """The search of the first step takes most of a short pilot, and this first step is far from the later ones."""
+
+    def nonlinear(u, t):
+        time.sleep(0.001)
+        return -100 * (u - 1) * torch.exp(torch.tensor(-5.0 * t))
+
+    times = [0.0, 2.0, 4.0]
+    begin = time.perf_counter()
+    run(Stepper(tolerance=1e-4), ZERO, nonlinear, state([2.0]), times)
+    took = time.perf_counter() - begin
+    instants = torch.tensor(times, dtype=torch.float64)
+    estimate = Stepper(tolerance=1e-4).seconds(ZERO, nonlinear, state([2.0]), instants, limit=0.05)
+    assert took / 4 < estimate < 100 * took  # 400 times at the first pace
+
+
 def test_mistakes_are_refused():
     with pytest.raises(InputError, match="Did you mean 'cn_rk4'"):
         Stepper("cn_rk5")
