@@ -6,14 +6,14 @@ that every further reduction is the caller's and is named there.
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, pi
 
 import torch
 from torch import Tensor
 
 from pdeops.bases.fourier import half_spectrum_weights, wavenumbers
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
 
 
 def check_shape(u: Tensor, grid: Grid) -> None:
@@ -50,6 +50,10 @@ def _root(s: Tensor, p: float) -> Tensor:
     return torch.where(positive, root, s)
 
 
+def _squares(u: Tensor) -> Tensor:
+    return u.real.square() + u.imag.square() if u.is_complex() else u.square()
+
+
 class Lp:
     """||u||_p = (int |u|^p dx)^(1/p) by the grid's quadrature weights; p = inf: the maximum over the nodes.
 
@@ -67,11 +71,11 @@ class Lp:
         check_shape(u, self.grid)
         if self.p == inf:
             return u.abs().amax(self._dims)
-        powers = u.square() if self.p == 2 else u.abs().pow(self.p)
+        powers = _squares(u) if self.p == 2 else u.abs().pow(self.p)
         return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
 
 
-def relative_error(u: Tensor, v: Tensor, norm: Lp | Sobolev) -> Tensor:
+def relative_error(u: Tensor, v: Tensor, norm: Lp | Sobolev | H1) -> Tensor:
     """||u - v|| / ||v||, v the reference; a zero prediction scores exactly 1. Where v vanishes: ||u - v||."""
     error, reference = norm(u - v), norm(v)
     return error / reference.where(reference > 0, reference.new_ones(()))
@@ -84,17 +88,23 @@ class Sobolev:
     value does not depend on the resolution, s = 0 is the L2 norm, and for large |kappa| one mode grows as
     |kappa|^s. A time axis is integrated by quadrature: the norm of L2(0, T; H^s).
 
-    alpha: weight of the zeroth-order term (1 gives the standard norm, > 0 wanted).
+    alpha: weight of the zeroth-order term (1 gives the standard norm, > 0 wanted). cutoff: an axis's wavenumber counts
+    as zero in kappa from this harmonic on. as_periodic: axes between walls are taken as periodic. Both only compare
+    with what has been published so (H^1 of Darcy flows: alpha = (2 pi / length)^2, cutoff = 20).
     Raises InputError on axes in space that are not periodic when s != 0, and on a field of another grid.
     """
 
-    def __init__(self, grid: Grid, s: float, alpha: float = 1.0) -> None:
+    def __init__(
+        self, grid: Grid, s: float, alpha: float = 1.0, *, cutoff: int | None = None, as_periodic: bool = False
+    ) -> None:
         if not alpha > 0:
             raise InputError(f"alpha={alpha}: wanted alpha > 0 (the mean has wavenumber 0)")
+        if cutoff is not None and cutoff < 1:
+            raise InputError(f"cutoff={cutoff}: wanted a harmonic, at least 1, or null")
         self.grid, self.s, self.alpha = grid, s, alpha
         self._l2 = Lp(grid) if s == 0 else None
         space = grid.space
-        walls = [axis.name for axis in space if not axis.periodic]
+        walls = [axis.name for axis in space if not (axis.periodic or as_periodic)]
         if s != 0 and (walls or not space):
             raise InputError(
                 f"an H^{s:g} norm by Parseval needs periodic axes in space; {walls or list(grid.names)} are not. "
@@ -104,7 +114,10 @@ class Sobolev:
         k2 = torch.zeros((), dtype=torch.float64)
         if s != 0:
             for i, axis in enumerate(space):
-                k2 = k2.unsqueeze(-1) + wavenumbers(axis, half=i == space.ndim - 1) ** 2
+                kappa = wavenumbers(axis, half=i == space.ndim - 1)
+                if cutoff is not None:
+                    kappa = kappa.where(kappa.abs() < (cutoff - 0.5) * 2 * pi / axis.length, 0.0)
+                k2 = k2.unsqueeze(-1) + kappa**2
             weights = space.volume * (alpha + k2) ** s * half_spectrum_weights(space[-1].n)
             if grid.time:
                 weights = grid.time.weights().view(-1, *(1,) * space.ndim) * weights
@@ -116,8 +129,64 @@ class Sobolev:
         check_shape(u, self.grid)
         u = u.to(torch.promote_types(u.dtype, torch.float32))  # transforms need single precision at least
         c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
-        energy = self._weights.like(u) * (c.real.square() + c.imag.square())
+        energy = self._weights.like(u) * _squares(c)
         return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
+
+
+class H1:
+    """||u||^2 = int alpha u^2 + |grad u|^2 dx, by quadrature and differences between neighbouring nodes: on any grid.
+
+    A difference counts for the interval between its nodes, the first and the last one of an axis that is not periodic
+    also for what lies beyond them. Second order in the distance of nodes, first where nodes keep off the ends. A time
+    axis is integrated by quadrature: the norm of L2(0, T; H^1).
+    Raises InputError on an axis of a single node, and on a field of another grid.
+    """
+
+    def __init__(self, grid: Grid, alpha: float = 1.0) -> None:
+        if not alpha > 0:
+            raise InputError(f"alpha={alpha}: wanted alpha > 0 (a constant has no slope)")
+        self.grid, self.alpha = grid, alpha
+        self._l2 = Lp(grid)
+        each = [axis.weights() for axis in grid]
+        self._slopes = []  # axes with the weights of their differences
+        for i, axis in enumerate(grid):
+            if axis is grid.time:
+                continue
+            if axis.n < 2:
+                raise InputError(f"axis {axis.name!r} has one node: there is no slope along it")
+            distances, lengths = _intervals(axis)
+            weights = torch.ones((), dtype=torch.float64)
+            for j in range(grid.ndim):
+                weights = weights.unsqueeze(-1) * (lengths / distances**2 if i == j else each[j])
+            self._slopes.append((i - grid.ndim, axis.periodic, _Weights(weights)))
+
+    def __call__(self, u: Tensor) -> Tensor:
+        check_shape(u, self.grid)
+        u = u.to(torch.promote_types(u.dtype, torch.float32))
+        total = self.alpha * self._l2(u).square()
+        for dim, periodic, weights in self._slopes:
+            steps = u.roll(-1, dim) - u if periodic else u.diff(dim=dim)
+            energy = _squares(steps)
+            total = total + (weights.like(energy) * energy).sum(tuple(range(-self.grid.ndim, 0)))
+        return _root(total, 2)
+
+
+def _intervals(axis: Axis) -> tuple[Tensor, Tensor]:
+    """Distances between neighbouring nodes, and the lengths that the slopes there stand for."""
+    if axis.periodic:
+        h = torch.full((axis.n,), axis.length / axis.n, dtype=torch.float64)
+        return h, h
+    points = axis.points()
+    distances = points.diff()
+    lengths = distances.clone()
+    lengths[0] += points[0] - axis.start
+    lengths[-1] += axis.start + axis.length - points[-1]
+    return distances, lengths
+
+
+def energy_norm(grid: Grid, alpha: float = 1.0) -> Sobolev | H1:
+    """H^1: by Parseval on tori, by differences where space has walls."""
+    return Sobolev(grid, 1, alpha) if all(axis.periodic for axis in grid.space) else H1(grid, alpha)
 
 
 def weak_norm(grid: Grid) -> Sobolev:

@@ -7,7 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.norms import Lp, Sobolev, relative_error
+from pdeops.norms import H1, Lp, Sobolev, energy_norm, relative_error
 
 
 def sine(grid, k):
@@ -127,3 +127,81 @@ def test_sobolev_on_an_anisotropic_box():
     for i, L in enumerate((3.0, 0.5)):
         u = torch.sin(2 * pi / L * 2 * g.points()[..., i])
         assert float(Sobolev(g, 1)(u)) == pytest.approx(sqrt(0.75 * (1 + (4 * pi / L) ** 2)))
+
+
+KINDS = ["uniform", "cell", "left", "right", "chebyshev", "periodic"]
+
+
+def box(kind, n, m):
+    return Grid((Axis("x", n, 1.5, kind, -0.5), Axis("y", m, 2.0, kind, 1.0)))
+
+
+@pytest.mark.parametrize("kind", KINDS[:-1])
+@pytest.mark.parametrize("alpha", [1.0, 0.3])
+def test_h1_of_linear_functions_is_exact(kind, alpha):
+    """Slopes are constant, whichever the nodes: what lies beyond the outer ones counts too."""
+    grid = box(kind, 5, 8)
+    x, y = grid.points().unbind(-1)
+    u = torch.stack([3 * x - 2 * y, 0 * x + 1])
+    found = H1(grid, alpha)(u)
+    l2 = Lp(grid)(u)
+    expected = torch.stack([(alpha * l2[0] ** 2 + 13 * grid.volume).sqrt(), l2[1] * alpha**0.5])
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_h1_by_differences_converges(kind):
+    """u = sin(pi x) cos(pi y / 2) over [-1/2, 3/2] x [1, 3]: 1/2 + 1/2 pi^2 (1 + 1/4) times a half of the volume."""
+    order, errors = 2 if kind in ("uniform", "chebyshev", "periodic") else 1, []
+    for n in (24, 48):
+        grid = Grid((Axis("x", n, 2.0, kind, -0.5), Axis("y", n + 3, 4.0, kind, 1.0)))
+        x, y = grid.points().unbind(-1)
+        u = torch.sin(pi * x) * torch.cos(pi * y / 2)
+        errors.append(abs(float(H1(grid, 2.0)(u)) / sqrt(8 / 4 * (2 + pi**2 * 1.25)) - 1))
+    assert errors[1] < 1.3 * errors[0] / 2**order
+    assert errors[1] < 0.02
+
+
+def test_h1_integrates_over_time():
+    grid = Grid((Axis("time", 5, 2.0, "uniform"), Axis("x", 9, 1.0, "uniform")))
+    t, x = grid.points().unbind(-1)
+    u = (1 + t) * x  # its slope along time does not count
+    times = float((grid[0].weights() * (1 + grid[0].points()) ** 2).sum())
+    assert float(H1(grid)(u)) ** 2 == pytest.approx(float(Lp(grid)(u)) ** 2 + times)
+
+
+def test_h1_of_complex_and_half_precision_fields():
+    grid = box("uniform", 6, 7)
+    u = torch.randn(2, 6, 7, dtype=torch.float64)
+    both = H1(grid)(torch.complex(u[0], u[1]))
+    assert float(both) == pytest.approx(float((H1(grid)(u) ** 2).sum().sqrt()))
+    assert H1(grid)(u.bfloat16()).dtype == torch.float32
+
+
+def test_the_energy_norm_is_the_one_that_the_grid_allows():
+    assert isinstance(energy_norm(Grid.periodic((8, 8)), 2.0), Sobolev)
+    assert isinstance(energy_norm(box("cell", 8, 8)), H1)
+    assert energy_norm(Grid.periodic((8, 8)), 2.0).alpha == energy_norm(box("cell", 8, 8), 2.0).alpha == 2
+
+
+def test_h1_takes_nodes_enough_and_a_weight():
+    with pytest.raises(InputError, match="alpha=0: wanted alpha > 0"):
+        H1(box("cell", 4, 4), alpha=0)
+    with pytest.raises(InputError, match="axis 'x' has one node"):
+        H1(box("cell", 1, 4))
+    with pytest.raises(InputError, match="does not end in the grid's shape"):
+        H1(box("cell", 4, 4))(torch.zeros(4, 5))
+
+
+@pytest.mark.parametrize("harmonics", [(3, 19), (19, 20), (25, 4), (21, 40)])
+def test_published_weights_are_cut_off_along_each_axis(harmonics):
+    """sqrt(1 + k_x^2 + k_y^2) with whole k, none from the twentieth on; as if the square were periodic."""
+    n, (k, l) = 85, harmonics
+    grid = Grid((Axis("x", n, 1.0, "uniform"), Axis("y", n, 1.0, "uniform")))
+    i = torch.arange(n, dtype=torch.float64) / n
+    u = torch.sin(2 * pi * k * i)[:, None] * torch.sin(2 * pi * l * i)
+    norm = Sobolev(grid, 1, (2 * pi) ** 2, cutoff=20, as_periodic=True)
+    kept = [h if h < 20 else 0 for h in harmonics]
+    assert float(norm(u)) == pytest.approx(pi * sqrt(1 + kept[0] ** 2 + kept[1] ** 2))
+    with pytest.raises(InputError, match="cutoff=0: wanted a harmonic"):
+        Sobolev(grid, 1, cutoff=0, as_periodic=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.norms import Lp, Sobolev, relative_error
+from pdeops.norms import Lp, Sobolev, energy_norm, relative_error
 from pdeops.window import Batch, Window
 
 
@@ -19,11 +19,24 @@ class RelativeLp:
         return relative_error(u, reference_of(batch), self.norm).mean()
 
 
-class RelativeSobolev:
-    """mean over samples and channels of ||u - v||_{H^s} / ||v||_{H^s} by Parseval; periodic axes in space."""
+class RelativeH1:
+    """mean over samples and channels of ||u - v||_{H^1} / ||v||_{H^1}: by Parseval on tori, by differences on grids
+    with walls (`energy_norm`)."""
 
-    def __init__(self, window: Window, *, s: float = 1, alpha: float = 1) -> None:
-        self.norm = Sobolev(window.grid_out, s, alpha)
+    def __init__(self, window: Window, *, alpha: float = 1) -> None:
+        self.norm = energy_norm(window.grid_out, alpha)
+
+    def __call__(self, u: Tensor, batch: Batch) -> Tensor:
+        return relative_error(u, reference_of(batch), self.norm).mean()
+
+
+class RelativeSobolev:
+    """mean over samples and channels of ||u - v||_{H^s} / ||v||_{H^s} by Parseval; its options are `Sobolev`'s."""
+
+    def __init__(
+        self, window: Window, *, s: float = 1, alpha: float = 1, cutoff: int | None = None, as_periodic: bool = False
+    ) -> None:
+        self.norm = Sobolev(window.grid_out, s, alpha, cutoff=cutoff, as_periodic=as_periodic)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         return relative_error(u, reference_of(batch), self.norm).mean()

@@ -12,7 +12,7 @@ from pdeops.grid import Grid
 from pdeops.metrics.pointwise import boundary_rmse, pearson, vrmse
 from pdeops.metrics.rollout import valid_time
 from pdeops.metrics.spectral import band_energy, default_edges
-from pdeops.norms import Lp, Sobolev, relative_error
+from pdeops.norms import Lp, energy_norm, relative_error
 
 ROLLOUT_WINDOWS = {"1": slice(0, 1), "6:12": slice(6, 12), "13:30": slice(13, 30)}
 
@@ -21,7 +21,7 @@ class Panel:
     """Metrics of predictions u against references v, both (B, C, *space) or (B, C, T, *space).
 
     `panel(u, v)` gives, per metric, (B, C): frames, where there are any, are averaged.
-    relative_l2, relative_h1 (periodic grids), vrmse, pearson, max_error, rmse_low, rmse_mid, rmse_high (bands
+    relative_l2, relative_h1 (`energy_norm`), vrmse, pearson, max_error, rmse_low, rmse_mid, rmse_high (bands
     of wavenumber split at the 4th and 12th harmonic), boundary_rmse (grids with a boundary).
     """
 
@@ -31,8 +31,8 @@ class Panel:
         self._metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             "relative_l2": lambda u, v: relative_error(u, v, l2)
         }
-        if all(axis.periodic for axis in space):
-            h1 = Sobolev(space, 1)
+        if all(axis.n > 1 for axis in space):
+            h1 = energy_norm(space)
             self._metrics["relative_h1"] = lambda u, v: relative_error(u, v, h1)
         self._metrics["vrmse"] = lambda u, v: vrmse(u, v, space)
         self._metrics["pearson"] = lambda u, v: pearson(u, v, space)

@@ -126,7 +126,9 @@ def test_what_estimates_tell_of_models(tmp_path):
     out = script(ROOT / "sfno_refine" / "reliability.py", *small, "--figure", tmp_path / "out.png")
     assert len(table(out)) == 12 + 32
     estimate = next(line for line in out.splitlines() if line.startswith("error estimate: "))
-    assert re.search(r"outputs: rank correlation 0\.9", estimate)
+    found = re.search(r"outputs: rank correlation ([0-9.]+)", estimate)
+    assert found
+    assert 0.95 < float(found[1]) <= 1
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import torch
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
-from pdeops.losses.supervised import RelativeLp, RelativeSobolev
+from pdeops.losses.supervised import RelativeH1, RelativeLp, RelativeSobolev
 from pdeops.norms import Sobolev
 from pdeops.problems.advection1d import Advection1D
 from pdeops.problems.ns2d import NavierStokes2D
@@ -37,6 +37,19 @@ def test_relative_sobolev_weighs_waves(s):
     v, e = wave(1), 0.1 * wave(5)
     expected = 0.1 * sqrt((1 + (10 * pi) ** 2) / (1 + (2 * pi) ** 2)) ** s
     assert float(RelativeSobolev(STEADY, s=s)(v + e, Batch(v, v))) == pytest.approx(expected)
+
+
+def test_relative_h1_takes_the_norm_of_the_grid():
+    v, e = wave(1), 0.1 * wave(5)
+    by_parseval = RelativeSobolev(STEADY, s=1, alpha=3.0)(v + e, Batch(v, v))
+    assert float(RelativeH1(STEADY, alpha=3.0)(v + e, Batch(v, v))) == pytest.approx(float(by_parseval))
+    axes = [Axis(name, 16, 1.0, "uniform") for name in "xy"]
+    walls = Window().on(Grid(axes), ("u",), ("a",))
+    x, y = walls.grid_out.points().unbind(-1)
+    linear = (2 * x + y).expand(1, 1, 16, 16)
+    expected = sqrt(5 / (5 + float((walls.grid_out.weights() * (2 * x + y) ** 2).sum())))
+    shifted = linear + 1  # an error without a slope
+    assert float(RelativeH1(walls)(shifted, Batch(linear, linear))) == pytest.approx(expected / sqrt(5))
 
 
 def test_a_vanishing_reference_is_measured_absolutely():
