@@ -1,0 +1,112 @@
+"""Fields beyond the ends of their axes, for convolutions: channels-last, (B, *n, C)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pdeops.constants import constant
+from pdeops.errors import InputError
+from pdeops.grid import Axis
+
+Boundary = Literal["dirichlet", "neumann", "periodic"]
+End = Literal["zero", "wrap", "wall", "node"]
+Ends = tuple[End, End]
+
+# where an even field is reflected: about a wall half a spacing beyond the last node, or about the last node
+REFLECTIONS: dict[str, Ends] = {
+    "cell": ("wall", "wall"),
+    "uniform": ("node", "node"),
+    "chebyshev": ("node", "node"),
+    "left": ("node", "wall"),  # the wall that is not stored lies a spacing beyond: taken as half of one
+    "right": ("wall", "node"),
+}
+
+
+def ends(axis: Axis, boundary: Boundary) -> Ends:
+    """How a field goes on beyond both ends of an axis: zero; wrapped; even, about the wall or the node there.
+
+    Raises InputError on another boundary, and on one that does not go with the axis' nodes.
+    """
+    if (boundary == "periodic") != axis.periodic:
+        raise InputError(
+            f"boundary={boundary!r} of axis {axis.name!r} with {axis.nodes} nodes: periodic nodes and a periodic "
+            "boundary go together"
+        )
+    match boundary:
+        case "periodic":
+            return "wrap", "wrap"
+        case "dirichlet":
+            return "zero", "zero"
+        case "neumann":
+            return REFLECTIONS[axis.nodes]
+    raise InputError(f"boundary={boundary!r} of axis {axis.name!r}; wanted dirichlet, neumann or periodic")
+
+
+def extended(v: Tensor, kinds: tuple[Ends, ...]) -> Tensor:
+    """v with one more node at each end of every axis, but those of zeros, which convolutions append themselves."""
+    return v if all(map(_zero, kinds)) else _Extend.apply(v, kinds)
+
+
+class _Extend(torch.autograd.Function):
+    """A gather of nodes. Its gradient copies the inner nodes and adds the margins alone; torch's own would add every
+    node to zeros, in seven times the time."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, kinds: tuple[Ends, ...]) -> Tensor:
+        n = v.shape[1:-1]
+        nodes = _sources(kinds, tuple(n), torch.int64, v.device)
+        shape = [k if _zero(kind) else k + 2 for k, kind in zip(n, kinds, strict=True)]
+        return v.flatten(1, -2).index_select(1, nodes).view(v.shape[0], *shape, v.shape[-1])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[Ends, ...]], output: Tensor) -> None:
+        ctx.kinds = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
+        inner = dy
+        for axis, kind in enumerate(ctx.kinds, 1):
+            if not _zero(kind):
+                inner = inner.narrow(axis, 1, inner.shape[axis] - 2)
+        dv = inner.clone(memory_format=torch.contiguous_format)
+        n = tuple(dv.shape[1:-1])
+        margin = _margin(ctx.kinds, n, torch.int64, dy.device)
+        sources = _sources(ctx.kinds, n, torch.int64, dy.device).index_select(0, margin)
+        dv.flatten(1, -2).index_add_(1, sources, dy.flatten(1, -2).index_select(1, margin))
+        return dv, None
+
+    @staticmethod
+    def jvp(ctx: Any, dv: Tensor, _: None) -> Tensor:
+        return _Extend.apply(dv, ctx.kinds)
+
+
+def _zero(kind: Ends) -> bool:
+    return kind == ("zero", "zero")
+
+
+@constant
+def _sources(kinds: tuple[Ends, ...], n: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """For every node of the extended lattice, in order, the node whose value stands there."""
+    nodes = torch.zeros((), dtype=dtype, device=device)
+    for kind, k in zip(kinds, n, strict=True):
+        line = torch.arange(k, dtype=dtype, device=device)
+        if not _zero(kind):
+            first = {"wrap": k - 1, "wall": 0, "node": min(1, k - 1)}[kind[0]]
+            last = {"wrap": 0, "wall": k - 1, "node": max(k - 2, 0)}[kind[1]]
+            line = torch.cat([line.new_tensor([first]), line, line.new_tensor([last])])
+        nodes = nodes.unsqueeze(-1) * k + line
+    return nodes.flatten()
+
+
+@constant
+def _margin(kinds: tuple[Ends, ...], n: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The nodes of the extended lattice that are not inner ones."""
+    shape = [k if _zero(kind) else k + 2 for k, kind in zip(n, kinds, strict=True)]
+    outer = torch.ones(shape, dtype=torch.bool, device=device)
+    outer[tuple(slice(None) if _zero(kind) else slice(1, -1) for kind in kinds)] = False
+    return outer.flatten().nonzero().flatten().to(dtype)
