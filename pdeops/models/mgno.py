@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.models.mgno_weights import load_official
 from pdeops.nn.activation import gelu
 from pdeops.nn.block import Norm
 from pdeops.nn.extension import Boundary, Ends, ends
@@ -41,7 +41,8 @@ class MgNO(nn.Module):
     as if cycles had further fine levels whose sweeps do nothing. `out`: another lattice of the same axes, on which u is
     interpolated.
 
-    Source: He, Liu and Xu, ICLR 2024. Raises InputError on sizes and names out of range and inputs of the wrong shape.
+    Source: He, Liu and Xu, ICLR 2024, whose code's weights for Darcy flow `load_official` accepts. Raises InputError on
+    sizes and names out of range and inputs of the wrong shape.
     """
 
     def __init__(
@@ -128,9 +129,14 @@ class MgNO(nn.Module):
             raise InputError(f"out={out} is not this MgNO's output grid with other numbers of nodes: {self.grid_out}")
         return out.shape
 
+    def load_official(self, state: Mapping[str, Tensor]) -> MgNO:
+        """Take over the weights of the official code's network for Darcy flow, as `mgno_weights.load_official` says."""
+        load_official(self, state)
+        return self
+
 
 class Layer(nn.Module):
-    """gelu(W v + L v + b), (B, *n, C_in) -> (B, *n, C); with a norm, of W v + L v, before b."""
+    """gelu(W v + L v + b), (B, *n, C_in) -> (B, *n, C); with a norm gelu(norm(W v + L v) + b)."""
 
     def __init__(
         self, cycle: VCycle, skip: Pointwise | None, norm: Norm, grid: Grid, channels: int, bias_modes: int
@@ -139,7 +145,7 @@ class Layer(nn.Module):
         self.cycle, self.skip = cycle, skip
         groups = {"none": 0, "group": 4, "instance": channels}[norm]
         self.norm = GroupNorm(groups, channels) if groups else None
-        self.bias = FunctionBias(grid, channels, bias_modes)
+        self.bias = None if groups and bias_modes == 1 else FunctionBias(grid, channels, bias_modes)  # a norm has one
 
     def forward(self, v: Tensor, trained: Grid | None = None) -> Tensor:
         """trained: the grid whose nodes the cycle works on, if not those of v."""
@@ -152,7 +158,7 @@ class Layer(nn.Module):
             y = y + self.skip(v)
         if self.norm is not None:
             y = self.norm(y)
-        return gelu(self.bias(y))
+        return gelu(y if self.bias is None else self.bias(y))
 
 
 def _each(given: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:

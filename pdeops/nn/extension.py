@@ -77,7 +77,8 @@ class _Extend(torch.autograd.Function):
         n = tuple(dv.shape[1:-1])
         margin = _margin(ctx.kinds, n, torch.int64, dy.device)
         sources = _sources(ctx.kinds, n, torch.int64, dy.device).index_select(0, margin)
-        dv.flatten(1, -2).index_add_(1, sources, dy.flatten(1, -2).index_select(1, margin))
+        rows = dy.shape[0], -1, dy.shape[-1]  # no flatten: gradients may be batched
+        dv.view(rows).index_add_(1, sources, dy.reshape(rows).index_select(1, margin))
         return dv, None
 
     @staticmethod
