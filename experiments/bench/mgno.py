@@ -117,7 +117,9 @@ def main() -> None:
     keep_freed()
     if not options.peer:
         print("no --peer: the official side is skipped, and ratios are to our own row")
-    header("case", "model", "parameters", "forward, ms", "with backward, ms", "forward x", "both x", "MiB", "difference")
+    header(
+        "case", "model", "parameters", "forward, ms", "with backward, ms", "forward x", "both x", "MiB", "difference"
+    )
     for case in CASES:
         if not options.cases or any(part in str(case) for part in options.cases):
             measure(case, options)

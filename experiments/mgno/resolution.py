@@ -1,6 +1,6 @@
 """MgNO trained on one lattice and asked on others, in each of its three ways, with an FNO beside it.
 
-    python experiments/mgno/resolution.py [--coefficient two-phase|log-normal] [--epochs 20] [--samples 600] [--threads 1]
+    python experiments/mgno/resolution.py [--coefficient log-normal] [--epochs 20] [--samples 600] [--threads 1]
 
 Darcy flow on squares with nodes on both ends, solved on 257^2 nodes; every lattice holds the same solutions at its
 nodes. Models are trained on 33^2 and tested on 17^2, 33^2, 65^2 and 129^2: relative L2 errors, means of 64 test

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from pdeops.errors import InputError
@@ -24,22 +23,22 @@ INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, o
 
 
 class MgNO(nn.Module):
-    """v_0 = a, v_{i+1} = gelu(W_i v_i + L_i v_i + b_i), u = Q v_depth; W a V-cycle (`nn.multigrid`), L and Q pointwise linear.
+    """v_0 = a, v_(i+1) = gelu(W_i v_i + L_i v_i + b_i), u = Q v_depth; W a V-cycle (`nn.multigrid`), L, Q pointwise.
 
-    On one to three axes of any sizes; the output stands on the input's grid. A field is continued beyond the ends of its
-    axes by `boundary` in every operation: zero (dirichlet), even (neumann) or wrapped (periodic), one for all axes or
-    one each; "auto": what the axis says, and zero where it says nothing.
+    On one to three axes of any sizes; the output stands on the input's grid. A field is continued beyond the ends of
+    its axes by `boundary` in every operation: by zeros (dirichlet), evenly (neumann), or wrapped (periodic), one for
+    all axes or one each; "auto": what the axis says, and zeros where it says nothing.
 
-    width: channels; levels: of a cycle, each of half the size; pre, post: sweeps before the descent and after the ascent,
-    one number for all levels or one each, from fine to coarse; residual: restrict f - A u and not f; prolongation: taps
-    of the transposed convolutions, 3 or 4, one number or one each; skip: L; norm: of W v + L v, as in `FNO`; bias_modes:
-    functions per axis of the bias b(x) (1: a number per channel), which carries no resolution.
+    width: channels; levels: of a cycle, each of half the size; pre, post: sweeps before the descent and after the
+    ascent, one number for all levels or one each, from fine to coarse; residual: restrict f - A u and not f;
+    prolongation: taps of the transposed convolutions, 3 or 4, one number or one each; skip: L; norm: of W v + L v, as
+    in `FNO`; bias_modes: functions per axis of the bias b(x) (1: a number per channel), which carries no resolution.
 
-    resolution: how `a` on another lattice than grid_in is taken. Kernels are stencils, and act at the mesh width: "native",
-    on that lattice, where they are other operators than those trained; "resample", on the trained lattice, a and u being
-    interpolated (`nn.resample`); "cascade", cycles on the trained lattice, their results interpolated, all else there:
-    as if cycles had further fine levels whose sweeps do nothing. `out`: another lattice of the same axes, on which u is
-    interpolated.
+    resolution: how `a` on another lattice than grid_in is taken. Kernels are stencils, and act at the mesh width.
+    "native": there, where they are other operators than those trained; "resample": on the trained lattice, to which a,
+    and from which u is interpolated (`nn.resample`); "cascade": cycles on the trained lattice, their results
+    interpolated, all else there, as if cycles had further fine levels whose sweeps do nothing. `out`: another lattice
+    of the same axes, to which u is interpolated.
 
     Source: He, Liu and Xu, ICLR 2024, whose code's weights for Darcy flow `load_official` accepts. Raises InputError on
     sizes and names out of range and inputs of the wrong shape.
@@ -88,16 +87,24 @@ class MgNO(nn.Module):
         self.prolongation = _each(prolongation, levels - 1, "prolongation")
         self.boundary = (boundary,) * d if isinstance(boundary, str) else tuple(boundary)
         if len(self.boundary) != d:
-            raise InputError(f"model.boundary={list(self.boundary)}; wanted one or {d}, one for each of {grid_in.names}")
+            raise InputError(
+                f"model.boundary={list(self.boundary)}; wanted one or {d}, one for each of {grid_in.names}"
+            )
         self.norm, self.bias_modes, self.resolution = norm, bias_modes, resolution
 
         kinds = tuple(_ends(axis, b) for axis, b in zip(grid_in, self.boundary, strict=True))
-        cycle = {"pre": self.pre, "post": self.post, "residual": residual, "prolongation": self.prolongation}
         self.layers = nn.ModuleList()
         for i in range(depth):
             channels = width if i else in_channels
+            cycle = VCycle(
+                *(channels, width, kinds),
+                pre=self.pre,
+                post=self.post,
+                residual=residual,
+                prolongation=self.prolongation,
+            )
             linear = Pointwise(channels, width, bias=False) if skip else None
-            self.layers.append(Layer(VCycle(channels, width, kinds, **cycle), linear, norm, grid_in, width, bias_modes))
+            self.layers.append(Layer(cycle, linear, norm, grid_in, width, bias_modes))
         self.projection = Pointwise(width, out_channels, bias=False)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
@@ -119,6 +126,18 @@ class MgNO(nn.Module):
     def way(self, n: Sequence[int]) -> Resolution:
         """How an input of these sizes is taken: "native" at the trained ones."""
         return "native" if tuple(n) == self.grid_in.shape else self.resolution
+
+    def told(self, n: Sequence[int]) -> str | None:
+        """What a user should know of an input of these sizes; None at the trained ones."""
+        if tuple(n) == self.grid_in.shape:
+            return None
+        here, there = (" x ".join(map(str, sizes)) for sizes in (n, self.grid_in.shape))
+        how = {
+            "native": "the stencils act at another mesh width than they were trained at, and results may be far off",
+            "resample": f"interpolated to {there} nodes and back",
+            "cascade": f"V-cycles on {there} nodes, all else on {here}",
+        }
+        return f"MgNO, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
 
     def _nodes(self, n: tuple[int, ...], out: Grid | Tensor | None) -> tuple[int, ...]:
         if out is None:

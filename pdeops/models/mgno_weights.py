@@ -18,17 +18,17 @@ KERNELS = {"operator": "A", "smoother": "S", "solution": "Pi", "source": "R"}
 def load_official(model: MgNO, state: Mapping[str, Tensor]) -> None:
     """Give `model` the weights of an official network (its `state_dict()`) of the same sizes: the same function.
 
-    Its [nu, mu] per level are our `pre` and `post`, its use_res our `residual`, its kernels of transposed convolutions our
-    `prolongation`. On periodic and reflected axes ours prolongates by the boundary, theirs by zeros. Its normaliser is
-    no part of its weights: what it decodes in the model is up to a `Surrogate`. Raises InputError where names or sizes
-    differ.
+    Its [nu, mu] per level are our `pre` and `post`, its use_res our `residual`, its kernels of transposed convolutions
+    our `prolongation`. On periodic and reflected axes ours prolongates by the boundary, theirs by zeros. Its normaliser
+    is no part of its weights: what it decodes in the model is up to a `Surrogate`. Raises InputError where names or
+    sizes differ.
     """
     own = {name: _theirs(name) for name in model.state_dict()}
     missing = sorted(set(own.values()) - set(state))
     if missing:
         raise InputError(
-            f"these weights have no {missing[0]!r}: wanted an official MgNO for Darcy flow with {model.depth} layers and "
-            f"the sweeps {list(zip(model.pre, model.post, strict=True))}, residual={model.residual}"
+            f"these weights have no {missing[0]!r}: wanted an official MgNO for Darcy flow with {model.depth} layers "
+            f"and the sweeps {list(zip(model.pre, model.post, strict=True))}, residual={model.residual}"
         )
     foreign = sorted(set(state) - set(own.values()))
     if foreign:

@@ -13,10 +13,10 @@ from pdeops.grid import Axis, Grid
 
 
 class FunctionBias(nn.Module):
-    """v + B, B(x) = sum_k b_k phi_k(x) of rank modes^d per channel, phi_k products of the first `modes` functions of each
-    axis: 1, cos, sin, cos 2, .. of 2 pi x / length on periodic axes, cos(k pi x / length) on others. v (B, *n, C).
+    """v + B, v (B, *n, C): B(x) = sum_k b_k phi_k(x), of rank modes^d.
 
-    modes = 1: a number per channel.
+    phi_k: products of the first `modes` functions of each axis, 1, cos, sin, cos 2, .. of 2 pi x / length on periodic
+    axes, cos(k pi x / length) on others. modes = 1: a number per channel.
     """
 
     def __init__(self, grid: Grid, channels: int, modes: int) -> None:

@@ -1,4 +1,4 @@
-"""A learned multigrid V-cycle: linear, in one to three dimensions, at any size. Fields are channels-last, (B, *n, C)."""
+"""A learned multigrid V-cycle: linear, in one to three dimensions, at any size. Fields are (B, *n, C)."""
 
 from __future__ import annotations
 
@@ -159,7 +159,8 @@ class Stencil(nn.Module):
         self.weight = _kernel(c_out, c_in, (3,) * len(ends))
 
     def forward(self, wide: Tensor) -> Tensor:
-        weight, padding = self.weight, [1 if "zero" in kind else 0 for kind in self.ends]
+        weight: Tensor = self.weight
+        padding = [1 if "zero" in kind else 0 for kind in self.ends]
         if self.stride == 2:
             for axis, kind in enumerate(self.ends):
                 if _reflected(kind) and wide.shape[1 + axis] % 2 == 0:  # so is the size without its margins
@@ -177,7 +178,8 @@ class Prolongation(nn.Module):
         self.weight = _kernel(channels, channels, (taps,) * len(ends))
 
     def forward(self, v: Tensor, u: Tensor) -> Tensor:
-        weight, n = self.weight, u.shape[1:-1]
+        weight: Tensor = self.weight
+        n = u.shape[1:-1]
         for axis, kind in enumerate(self.ends):
             taps = 3 if n[axis] % 2 else 4
             if _reflected(kind) and weight.shape[2 + axis] != taps:

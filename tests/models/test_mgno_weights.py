@@ -126,5 +126,5 @@ def test_other_weights_are_refused():
         ours(64, sweeps, taps, skip=False).load_official(state)
     with pytest.raises(InputError, match=r"RTlayers\.0\.weight has the shape \(6, 6, 4, 4\); .* wants \(6, 6, 3, 3\)"):
         ours(64, sweeps, [3, *taps[1:]]).load_official(state)
-    with pytest.raises(InputError, match="have no 'layers.0.norm.bias'"):
+    with pytest.raises(InputError, match=r"have no 'layers\.0\.norm\.bias'"):
         ours(64, sweeps, taps, norm="instance").load_official(state)

@@ -8,7 +8,13 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis
 from pdeops.nn.extension import ends, extended
 
-WRAP, WALL, NODE, ZERO, LEFT = (("wrap", "wrap"), ("wall", "wall"), ("node", "node"), ("zero", "zero"), ("node", "wall"))
+WRAP, WALL, NODE, ZERO, LEFT = (
+    ("wrap", "wrap"),
+    ("wall", "wall"),
+    ("node", "node"),
+    ("zero", "zero"),
+    ("node", "wall"),
+)
 
 
 @pytest.mark.parametrize(

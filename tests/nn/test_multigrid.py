@@ -93,7 +93,9 @@ def cycle_matrix(cycle, kinds, n, l=0, u=None, f=None):
     if level.down is not None:
         restricted = f if level.down.operator is None else f - conv(level.down.operator) @ u
         coarse = [-(-k // 2) for k in n]
-        below = cycle_matrix(cycle, kinds, coarse, l + 1, conv(level.down.solution) @ u, conv(level.down.source) @ restricted)
+        below = cycle_matrix(
+            cycle, kinds, coarse, l + 1, conv(level.down.solution) @ u, conv(level.down.source) @ restricted
+        )
         u = u + prolongation(level.up.weight, kinds, n) @ below
     for sweep in level.post:
         u = u + conv(sweep.smoother) @ (f - conv(sweep.operator) @ u)
