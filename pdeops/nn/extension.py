@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -60,25 +61,20 @@ class _Extend(torch.autograd.Function):
     def forward(v: Tensor, kinds: tuple[Ends, ...]) -> Tensor:
         n = v.shape[1:-1]
         nodes = _sources(kinds, tuple(n), torch.int64, v.device)
-        shape = [k if _zero(kind) else k + 2 for k, kind in zip(n, kinds, strict=True)]
-        return v.flatten(1, -2).index_select(1, nodes).view(v.shape[0], *shape, v.shape[-1])
+        return v.flatten(1, -2).index_select(1, nodes).view(v.shape[0], *_wider(kinds, n), v.shape[-1])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[Ends, ...]], output: Tensor) -> None:
         ctx.kinds = inputs[1]
+        ctx.inner = (slice(None), *_inner(ctx.kinds))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
-        inner = dy
-        for axis, kind in enumerate(ctx.kinds, 1):
-            if not _zero(kind):
-                inner = inner.narrow(axis, 1, inner.shape[axis] - 2)
+        inner = dy[ctx.inner]
         dv = inner.clone(memory_format=torch.contiguous_format)
-        n = tuple(dv.shape[1:-1])
-        margin = _margin(ctx.kinds, n, torch.int64, dy.device)
-        sources = _sources(ctx.kinds, n, torch.int64, dy.device).index_select(0, margin)
+        place, source = _margin(ctx.kinds, tuple(dv.shape[1:-1]), torch.int64, dy.device)
         rows = dy.shape[0], -1, dy.shape[-1]  # no flatten: gradients may be batched
-        dv.view(rows).index_add_(1, sources, dy.reshape(rows).index_select(1, margin))
+        dv.view(rows).index_add_(1, source, dy.reshape(rows).index_select(1, place))
         return dv, None
 
     @staticmethod
@@ -106,8 +102,16 @@ def _sources(kinds: tuple[Ends, ...], n: tuple[int, ...], dtype: torch.dtype, de
 
 @constant
 def _margin(kinds: tuple[Ends, ...], n: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The nodes of the extended lattice that are not inner ones."""
-    shape = [k if _zero(kind) else k + 2 for k, kind in zip(n, kinds, strict=True)]
-    outer = torch.ones(shape, dtype=torch.bool, device=device)
-    outer[tuple(slice(None) if _zero(kind) else slice(1, -1) for kind in kinds)] = False
-    return outer.flatten().nonzero().flatten().to(dtype)
+    """(2, m): the nodes of the extended lattice that are not inner ones, and those whose values stand there."""
+    outer = torch.ones(_wider(kinds, n), dtype=torch.bool, device=device)
+    outer[_inner(kinds)] = False
+    place = outer.flatten().nonzero().flatten()
+    return torch.stack([place, _sources(kinds, n, dtype, device)[place]]).to(dtype)
+
+
+def _inner(kinds: tuple[Ends, ...]) -> tuple[slice, ...]:
+    return tuple(slice(None) if _zero(kind) else slice(1, -1) for kind in kinds)
+
+
+def _wider(kinds: tuple[Ends, ...], n: Sequence[int]) -> list[int]:
+    return [k if _zero(kind) else k + 2 for kind, k in zip(kinds, n, strict=True)]

@@ -129,7 +129,7 @@ class Sweep(nn.Module):
 
     def forward(self, u: Tensor, f: Tensor) -> Tensor:
         r = f - self.operator(extended(u, self.ends))
-        return u + self.smoother(extended(r, self.ends))
+        return self.smoother(extended(r, self.ends), onto=u)
 
 
 class Down(nn.Module):
@@ -151,14 +151,14 @@ class Down(nn.Module):
 
 
 class Stencil(nn.Module):
-    """A convolution of three taps per axis, of extended fields."""
+    """A convolution of three taps per axis, of extended fields, added to `onto`."""
 
     def __init__(self, c_in: int, c_out: int, ends: tuple[Ends, ...], stride: int = 1) -> None:
         super().__init__()
         self.ends, self.stride = ends, stride
         self.weight = _kernel(c_out, c_in, (3,) * len(ends))
 
-    def forward(self, wide: Tensor) -> Tensor:
+    def forward(self, wide: Tensor, onto: Tensor | None = None) -> Tensor:
         weight: Tensor = self.weight
         padding = [1 if "zero" in kind else 0 for kind in self.ends]
         if self.stride == 2:
@@ -166,7 +166,7 @@ class Stencil(nn.Module):
                 if _reflected(kind) and wide.shape[1 + axis] % 2 == 0:  # so is the size without its margins
                     weight = _along(RAISED, weight, axis)
         y = CONV[len(self.ends)](_first(wide), weight, stride=self.stride, padding=padding)
-        return y.movedim(1, -1)
+        return (y if onto is None else y.add_(_first(onto))).movedim(1, -1)
 
 
 class Prolongation(nn.Module):
@@ -191,11 +191,12 @@ class Prolongation(nn.Module):
             stride=2,
             padding=[1 if "zero" in kind else 3 for kind in self.ends],
             output_padding=[1 if taps == 3 and size % 2 == 0 else 0 for size, taps in shapes],
-        ).movedim(1, -1)
-        for axis, (size, taps) in enumerate(shapes, 1):
-            if taps == 4 and size % 2:
-                y = y.narrow(axis, 0, size)
-        return u + y
+        )
+        if y.shape[2:] == n:
+            return y.add_(_first(u)).movedim(1, -1)
+        for axis, size in enumerate(n, 2):
+            y = y.narrow(axis, 0, size)
+        return u + y.movedim(1, -1)
 
 
 def _first(v: Tensor) -> Tensor:
