@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.func import functional_call, jvp, stack_module_state, vmap
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
@@ -168,3 +169,23 @@ def test_other_grids_are_refused():
         MgNO(1, 1, grid, grid.resized((17, 17)))
     with pytest.raises(InputError, match="works on 1 to 3 axes; this grid has 4"):
         mgno(Grid([Axis("time", 2, nodes="left"), *Grid.periodic((2, 2, 2))]))
+
+
+def test_transforms_of_functions():
+    """Directional derivatives by central differences; samples and ensembles by vmap; one graph for compilers."""
+    grid = Grid([Axis("x", 9), Axis("y", 8, nodes="cell", bc="neumann")])
+    model, a = mgno(grid, bias_modes=2).double(), torch.randn(3, 1, 9, 8, dtype=torch.float64)
+    da, eps = torch.randn_like(a), 1e-5
+    du = jvp(model, (a,), (da,))[1]
+    difference = (model(a + eps * da) - model(a - eps * da)) / (2 * eps)
+    assert (du - difference).norm() < 1e-8 * du.norm()
+    torch.testing.assert_close(vmap(lambda x: model(x[None])[0])(a), model(a))
+    other = mgno(grid, bias_modes=2, skip=True).double()
+    torch.nn.init.normal_(other.projection.weight)
+    parameters, buffers = stack_module_state([model, other])
+    both = vmap(lambda p, b: functional_call(model, (p, b), (a,)))(parameters, buffers)
+    torch.testing.assert_close(both, torch.stack([model(a), other(a)]))
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(a), model(a))
+    compiled(a).square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
