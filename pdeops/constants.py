@@ -30,7 +30,8 @@ def constant(build: Build) -> Build:
                 return build(what, sizes, dtype, device)
             with torch.inference_mode(False):
                 made = build(what, sizes, dtype, device)
-            if type(made) is not Tensor or torch._is_functional_tensor(made):
+            wrapped = torch._is_functional_tensor(made) or torch._C._functorch.is_functorch_wrapped_tensor(made)
+            if type(made) is not Tensor or wrapped:
                 return made
             kept[key] = made
         return kept[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,8 +65,9 @@ class Surrogate(nn.Module):
     def predict(self, a: Array, out: Grid | Tensor | None = None) -> Array:
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
 
-        NumPy arrays come back as NumPy arrays. Raises InputError if `a` has the wrong channels or axes, or
-        holds values that are not finite.
+        NumPy arrays come back as NumPy arrays. Where a model has several ways to take another lattice than the trained
+        one, a warning says which it takes. Raises InputError if `a` has the wrong channels or axes, or holds values
+        that are not finite.
         """
         with _inference(self):
             return _like(a, self(self._native(self._checked(a)), out))
@@ -154,6 +156,9 @@ class Surrogate(nn.Module):
             )
         if not a.isfinite().all():
             raise InputError("the input holds NaN or infinite values")
+        told: Callable[..., str | None] = getattr(self.model, "told", lambda n: None)
+        if (sentence := told(a.shape[2:])) is not None:
+            warnings.warn(sentence, stacklevel=3)
         return a
 
     def describe(self) -> dict[str, Any]:

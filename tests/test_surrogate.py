@@ -11,6 +11,7 @@ import pdeops
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.fno import FNO
+from pdeops.models.mgno import MgNO
 from pdeops.models.neuralop import NeuralOp
 from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.ns2d import NavierStokes2D
@@ -238,3 +239,22 @@ def test_no_wasted_prediction_and_constraint_on_the_output_grid():
     s = Surrogate(Net(), w, one, one, p)
     s.rollout(torch.randn(1, 1, 2, 8, 8), 4)
     assert len(calls) == 2
+
+
+def test_a_prediction_says_how_it_takes_another_lattice(recwarn):
+    window = Window(n_in=2).on(NavierStokes2D(n=12, frames=8, horizon=4.0).grid, ("vorticity",), ())
+    model = MgNO(2, 1, window.grid_in, window.grid_out, width=4, levels=2)
+    surrogate = Surrogate(model, window, *(Normalizer(torch.zeros(c), torch.ones(c)) for c in (2, 1)))
+    surrogate.predict(torch.randn(1, 2, 12, 12))
+    make().predict(torch.randn(1, 2, 16, 16))  # an FNO has one way, whose operator is the same
+    assert not recwarn
+    ways = {
+        "resample": "by resolution=resample: interpolated to 12 x 12 nodes and back",
+        "native": "by resolution=native: the stencils act at another mesh width",
+        "cascade": "by resolution=cascade: V-cycles on 12 x 12 nodes, all else on 16 x 18",
+    }
+    for way, sentence in ways.items():
+        model.resolution = way
+        with pytest.warns(UserWarning, match=f"MgNO, trained on 12 x 12 nodes, takes 16 x 18 {sentence}") as told:
+            assert surrogate.predict(torch.randn(1, 2, 16, 18)).shape == (1, 1, 16, 18)
+        assert told[0].filename == __file__

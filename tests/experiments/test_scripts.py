@@ -194,3 +194,15 @@ def test_the_tables_of_operators(tmp_path, run):
     assert finer[0] == "17 x 17"
     assert same[1] == l2
     assert (tmp_path / "out.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_mgno_beside_its_peer_and_on_other_lattices():
+    """Without the peer: a row of each padding; every way gives one error on the trained lattice."""
+    rows = table(script(ROOT / "bench" / "mgno.py", "64^2", "--repeats", 1).partition("\n")[2])
+    assert [cells[2] for cells in rows] == ["572,661", "1,146,788"]
+    out = script(ROOT / "mgno" / "resolution.py", "--samples", 16, "--epochs", 1)
+    trained = {name: cells[1] for name, *cells in table(out)}
+    assert trained["interpolated truth"] == "0.0000"
+    assert trained["MgNO native"] == trained["MgNO resample"] == trained["MgNO cascade"]
+    assert float(trained["FNO"]) > 0
