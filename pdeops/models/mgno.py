@@ -104,7 +104,7 @@ class MgNO(nn.Module):
                 prolongation=self.prolongation,
             )
             linear = Pointwise(channels, width, bias=False) if skip else None
-            self.layers.append(Layer(cycle, linear, norm, grid_in, width, bias_modes))
+            self.layers.append(_Layer(cycle, linear, norm, grid_in, width, bias_modes))
         self.projection = Pointwise(width, out_channels, bias=False)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
@@ -154,7 +154,7 @@ class MgNO(nn.Module):
         return self
 
 
-class Layer(nn.Module):
+class _Layer(nn.Module):
     """gelu(W v + L v + b), (B, *n, C_in) -> (B, *n, C); with a norm gelu(norm(W v + L v) + b)."""
 
     def __init__(
