@@ -1,0 +1,166 @@
+"""The neural spectral block of latent spectral models: patches of a field, compressed to a few tokens by attention, a
+trigonometric series of the tokens' values, and back by attention. Its passes are compiled for CPUs where `activation`
+has compiled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdeops.errors import InputError
+from pdeops.nn.activation import suits
+
+
+class NeuralSpectralBlock(nn.Module):
+    """x -> x + decoded series of tokens, (B, C, *n) -> the same shape, with channels last in memory.
+
+    Each axis is cut into `patches` patches of n / patches nodes. Of a patch's nodes l, for every head (dh = C / heads
+    channels, `tokens` learned queries q_t), with keys W_K x_l, values W_V x_l + b_V:
+
+        z_t = q_t + sum_l softmax_l(q_t . k_l) v_l,
+        z  <- z + sum_(m=1)^(M-1) s_m sin(pi m z / M) + sum_(m=0)^(M-1) c_m cos(pi m z / M),    M = basis, per channel,
+        out_l = x_l + sum_t softmax_t((W_Q x_l + b_Q) . z_t) z_t.
+
+    As q is the same for all inputs, keys are never formed: logits are x_l . (W_K^T q_t). Values are formed of the
+    tokens' means of x, and W_Q is applied to z: products with C x C matrices then are over tokens, not over nodes.
+    Softmax over nodes is a mean, which converges as they become more. scaled: logits are divided by sqrt(dh).
+
+    Source: Wu et al., ICML 2023, section 3.2, whose softmax forgets a bias of keys, and whose sin(0) is no function.
+    Raises InputError on sizes that do not fit.
+    """
+
+    def __init__(
+        self, channels: int, patches: int, *, heads: int = 8, tokens: int = 4, basis: int = 12, scaled: bool = False
+    ) -> None:
+        super().__init__()
+        if min(heads, tokens) < 1 or basis < 2:
+            raise InputError(
+                f"model.heads={heads}, model.tokens={tokens}, model.basis={basis}: wanted at least 1, 1 and 2"
+            )
+        if channels % heads:
+            raise InputError(
+                f"model.heads={heads} do not divide model.width={channels}: wanted a multiple of the heads"
+            )
+        self.patches, self.heads, self.basis, self.scaled = patches, heads, basis, scaled
+        dh = channels // heads
+        self.tokens = nn.Parameter(torch.randn(heads, tokens, dh) * dh**-0.5)
+        self.key = nn.Linear(channels, channels, bias=False)
+        self.value = nn.Linear(channels, channels)
+        self.query = nn.Linear(channels, channels)
+        self.series = nn.Parameter((2 * torch.rand(2 * basis - 1, channels) - 1) / channels)
+
+    def extra_repr(self) -> str:
+        return f"patches={self.patches}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads, tokens, dh = self.tokens.shape
+        scale = dh**-0.5 if self.scaled else 1.0
+        keys = scale * torch.bmm(self.tokens, self.key.weight.view(heads, dh, -1)).flatten(0, 1)
+        start = (self.tokens + self.value.bias.view(heads, 1, dh)).transpose(0, 1).reshape(tokens, -1)
+        maps = keys, start, self.value.weight, self.series, scale * self.query.weight, scale * self.query.bias
+        v = x.movedim(1, -1).contiguous()
+        return latent_spectral(v, self.patches, heads, *maps).movedim(-1, 1)
+
+
+def latent_spectral(v: Tensor, patches: int, heads: int, *maps: Tensor) -> Tensor:
+    """The block of fields (B, *n, C); maps: keys (heads tokens, C), start (tokens, C), W_V (C, C), series (2 M - 1, C),
+    W_Q (C, C), b_Q (C)."""
+    return composed(v, patches, heads, *maps)
+
+
+def composed(
+    v: Tensor,
+    patches: int,
+    heads: int,
+    keys: Tensor,
+    start: Tensor,
+    w_v: Tensor,
+    weights: Tensor,
+    w_q: Tensor,
+    b_q: Tensor,
+) -> Tensor:
+    """`latent_spectral` by torch's operators; softmax and series in single precision at least."""
+    x = _cut(v, patches)  # (P, L, C)
+    count, nodes, channels = x.shape
+    tokens, dh = len(start), channels // heads
+    exact = torch.promote_types(v.dtype, torch.float32)
+    attention = F.softmax((x @ keys.t()).to(exact), dim=1).to(x.dtype)
+    means = (attention.mT @ x).view(count, heads, tokens, channels).movedim(1, 0)  # (heads, P, tokens, C)
+    values = means.flatten(1, 2) @ w_v.view(heads, dh, channels).mT
+    z = values.view(heads, count, tokens, dh).permute(1, 2, 0, 3).flatten(2) + start
+    z = Series.apply(z.to(exact), weights.to(exact)).to(x.dtype)  # (P, tokens, C)
+    z = z.view(count, tokens, heads, dh).permute(2, 0, 1, 3)  # (heads, P, tokens, dh)
+    queries = (z.flatten(1, 2) @ w_q.view(heads, dh, channels)).view(heads, count, tokens, channels)
+    bias = torch.einsum("hpti,hi->pht", z, b_q.view(heads, dh)).flatten(1)
+    logits = x @ queries.movedim(0, 1).flatten(1, 2).mT + bias.unsqueeze(1)
+    back = F.softmax(logits.to(exact).view(count, nodes, heads, tokens), dim=-1).to(x.dtype)
+    y = torch.matmul(back.permute(2, 0, 1, 3), z).permute(1, 2, 0, 3).flatten(2)
+    return _joined(x + y, v.shape, patches)
+
+
+def _cut(v: Tensor, patches: int) -> Tensor:
+    """(B, *n, C) -> (B patches^d, nodes of a patch, C)."""
+    batch, *n, channels = v.shape
+    d = len(n)
+    split = v.view(batch, *(e for k in n for e in (patches, k // patches)), channels)
+    order = 0, *range(1, 2 * d, 2), *range(2, 2 * d + 1, 2), 2 * d + 1
+    return split.permute(order).reshape(batch * patches**d, -1, channels)
+
+
+def _joined(x: Tensor, shape: Sequence[int], patches: int) -> Tensor:
+    """What `_cut` cut, (B, *n, C)."""
+    batch, *n, channels = shape
+    d = len(n)
+    split = x.view(batch, *(patches,) * d, *(k // patches for k in n), channels)
+    order = 0, *(e for i in range(d) for e in (1 + i, 1 + d + i)), 2 * d + 1
+    return split.permute(order).reshape(shape)
+
+
+class Series(torch.autograd.Function):
+    """z + sum_(m=1)^(M-1) w_(m-1) sin(m a) + sum_(m=0)^(M-1) w_(M-1+m) cos(m a), a = pi z / M.
+
+    z (..., C), w (2 M - 1, C). One sine and one cosine per value; the others follow by the theorems of addition, again in the backward pass, for
+    which only z is kept.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor, w: Tensor) -> Tensor:
+        m = (len(w) + 1) // 2
+        y = z + w[m - 1]
+        for i, (sine, cosine) in enumerate(_waves(z, m)):
+            y = y.addcmul(sine, w[i]).addcmul(cosine, w[m + i])
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
+        z, w = ctx.saved_tensors
+        m = (len(w) + 1) // 2
+        slope, rows = torch.ones_like(z), dy.flatten(0, -2)
+        sines, cosines = [], [rows.sum(0)]
+        for i, (sine, cosine) in enumerate(_waves(z, m)):
+            rate = pi * (i + 1) / m
+            slope = slope.addcmul(cosine, rate * w[i]).addcmul(sine, -rate * w[m + i])
+            sines.append((rows * sine.flatten(0, -2)).sum(0))
+            cosines.append((rows * cosine.flatten(0, -2)).sum(0))
+        return dy * slope, torch.stack(sines + cosines)
+
+
+def _waves(z: Tensor, m: int):
+    """sin and cos of pi i z / m, i = 1 .. m - 1."""
+    sine, cosine = torch.sin(pi / m * z), torch.cos(pi / m * z)
+    s, c = sine, cosine
+    for i in range(1, m):
+        yield s, c
+        if i < m - 1:
+            s, c = s * cosine + c * sine, c * cosine - s * sine
