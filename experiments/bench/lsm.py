@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -47,14 +48,16 @@ CASES = [Case(64, 32, 8), Case(128, 32, 8), Case(64, 64, 8)]
 
 
 def theirs(case: Case, peer: str) -> nn.Module:
-    sys.path.insert(0, peer)
-    from models.LSM_2D import Model
-
+    spec = spec_from_file_location("thuml_lsm", Path(peer) / "models" / "LSM_2D.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
     patch = f"{case.n // 16},{case.n // 16}"
     sizes = {"in_dim": 1, "out_dim": 1, "d_model": case.width, "num_token": 4, "num_basis": 12}
     there, torch.Tensor.cuda = torch.Tensor.cuda, lambda tensor: tensor  # type: ignore[method-assign, assignment]
     try:
-        return Model(SimpleNamespace(**sizes, patch_size=patch, padding="0,0"))
+        return module.Model(SimpleNamespace(**sizes, patch_size=patch, padding="0,0"))
     finally:
         torch.Tensor.cuda = there  # type: ignore[method-assign]
 

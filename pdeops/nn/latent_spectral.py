@@ -5,7 +5,7 @@ has compiled ones."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi
+from math import pi, prod
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdeops.errors import InputError
-from pdeops.nn.activation import suits
+from pdeops.nn.activation import required, suits, threads
+from pdeops.nn.mlp import differentiable
 
 
 class NeuralSpectralBlock(nn.Module):
@@ -70,7 +71,77 @@ class NeuralSpectralBlock(nn.Module):
 def latent_spectral(v: Tensor, patches: int, heads: int, *maps: Tensor) -> Tensor:
     """The block of fields (B, *n, C); maps: keys (heads tokens, C), start (tokens, C), W_V (C, C), series (2 M - 1, C),
     W_Q (C, C), b_Q (C)."""
-    return composed(v, patches, heads, *maps)
+    inputs = [v, *(x.contiguous() for x in maps)]
+    if torch.is_autocast_enabled(v.device.type) or not suits(*inputs):
+        return composed(v, patches, heads, *maps)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        return _Fused.apply(patches, heads, *inputs)
+    return _forward(patches, heads, inputs, keep=False)[0]
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, patches: int, heads: int, *inputs: Tensor) -> Tensor:
+        out, z = _forward(patches, heads, inputs, keep=True)
+        ctx.patches, ctx.heads = patches, heads
+        ctx.save_for_backward(z, *inputs)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        z, *inputs = ctx.saved_tensors
+        dout, graph = dout.contiguous(), torch.is_grad_enabled()
+        if graph or not suits(dout, *inputs):  # differentiable, or seen by a transform
+            with torch.enable_grad():
+                out = composed(inputs[0], ctx.patches, ctx.heads, *inputs[1:])
+                return None, None, *differentiable(out, inputs, ctx.needs_input_grad[2:], dout, graph)
+        return None, None, *_backward(ctx.patches, ctx.heads, z, inputs, dout)
+
+
+def _forward(patches: int, heads: int, inputs: Sequence[Tensor], keep: bool) -> tuple[Tensor, Tensor]:
+    """out, and the tokens before the series where they are kept."""
+    latent, job = required("latent", "job")
+    v, keys, start, w_v, series, w_q, b_q = (x.detach() for x in inputs)
+    sizes, scratch, team, zeros = _sizes(patches, heads, v, start, series)
+    out, z = torch.empty_like(v), v.new_empty(sizes[0] if keep else 0, *start.shape)
+    maps = keys.t().contiguous(), start, w_v.t().contiguous(), series, w_q, b_q
+    job.run(latent.forward, team, 0, *sizes, scratch.shape[1], keep, scratch, zeros, v, *maps, out, z)
+    return out, z
+
+
+def _backward(patches: int, heads: int, z: Tensor, inputs: Sequence[Tensor], dout: Tensor) -> tuple[Tensor, ...]:
+    """The gradients of the inputs."""
+    latent, job = required("latent", "job")
+    v, keys, start, w_v, series, w_q, b_q = (x.detach() for x in inputs)
+    sizes, scratch, team, zeros = _sizes(patches, heads, v, start, series)
+    channels, limit = v.shape[-1], latent.length(sizes[0])
+    one = torch.cat([zeros.new_ones(1), zeros])
+    parts = [x.numel() for x in inputs[1:]]
+    dv, sums = torch.empty_like(v), v.new_zeros(-(-sizes[0] // limit), sum(parts))
+    fields = scratch, zeros, one, torch.ones_like(zeros), dout, v, z
+    maps = keys, keys.t().contiguous(), w_v, series, w_q, w_q.t().contiguous(), b_q
+    job.run(latent.backward, team, 0, *sizes, scratch.shape[1], limit, *fields, *maps, dv, sums)
+    # by numpy, in order: torch's sum may depend on threads
+    total = torch.from_numpy(sums.numpy().sum(0)).split(parts)
+    return dv, *(d.view_as(x) for d, x in zip(total, inputs[1:], strict=True))
+
+
+def _sizes(patches: int, heads: int, v: Tensor, start: Tensor, series: Tensor):
+    """What both passes are told first; scratch for each thread; the threads; zeros."""
+    (latent,) = required("latent")
+    batch, *n, channels = v.shape
+    ones, tokens = (1,) * (3 - len(n)), len(start)
+    each = *ones, *(k // patches for k in n)
+    nodes, rows, team = prod(each), heads * tokens, threads()
+    scratch = v.new_empty(team, latent.scratch(nodes, channels, rows, tokens))
+    zeros = v.new_zeros(max(nodes, rows, tokens * channels))
+    grid = *ones, *(patches,) * len(n)
+    return (
+        (batch * patches ** len(n), *grid, *each, channels, heads, tokens, (len(series) + 1) // 2),
+        scratch,
+        team,
+        zeros,
+    )
 
 
 def composed(
