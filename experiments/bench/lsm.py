@@ -3,11 +3,11 @@
     python experiments/bench/lsm.py [--peer PATH] [PART OF A CASE'S NAME ...] [--threads 1] [--repeats 7]
 
 --peer: a checkout of thuml's Latent-Spectral-Models; without, its side is skipped, and ratios are to our first row.
-float32 on random fields; theirs as its class comes, on the CPU (its tensors' moves to a GPU are left out). Rows of ours:
-with batch norms as theirs has them, by compiled passes and by torch's operators, with our default norm, and the U-Net
-of the same width alone, which shows what is left for the spectral blocks. Columns: parameters; milliseconds of a
-forward pass in training, and with backward, by medians; ratios of medians / minima / processor time, theirs over ours;
-the most bytes that torch holds in forward and backward.
+float32 on random fields; theirs as its class comes, on the CPU (its tensors' moves to a GPU are left out). Rows of
+ours: with batch norms as theirs has them, by compiled passes and by torch's operators; with our default norm; the U-Net
+of the same width alone, which shows what the spectral blocks cost. Columns: parameters; milliseconds of a forward pass
+in training, and with backward, by medians; ratios of medians / minima / processor time, theirs over ours; the most
+bytes that torch holds in forward and backward, weights and their gradients apart.
 """
 
 from __future__ import annotations

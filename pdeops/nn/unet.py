@@ -24,9 +24,9 @@ class UNet(nn.Module):
     """(B, width, *n) -> the same shape, any n, in one to three dimensions.
 
     `levels` levels of (3^d convolution, norm, ReLU) twice, of width, 2 width, 4 width, ... channels, the coarsest as
-    many as the one before it; between them a maximum over 2^d nodes on the way down, and linear interpolation onto twice the
-    nodes, from end to end, beside the level's own features on the way up, which go through the module `across[l]`
-    before. Fields are padded by zeros at their high ends to multiples of 2^(levels - 1) nodes, and cut again.
+    many as the one before it; between them a maximum over 2^d nodes on the way down, and on the way up linear
+    interpolation onto twice the nodes, from end to end, beside the level's own features, which go through the module
+    `across[l]` before. Fields are padded by zeros at their high ends to multiples of 2^(levels - 1) nodes, and cut.
 
     norm: over the batch and all nodes (statistics of the training set when evaluating), or of each sample alone over
     its nodes and one channel ("instance") or a quarter of the channels ("group"). In two and three dimensions, channels

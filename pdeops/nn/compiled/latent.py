@@ -1,4 +1,4 @@
-"""The neural spectral block (`nn.latent_spectral`) and its gradients, a few patches at a time, which stay in the caches.
+"""The neural spectral block (`nn.latent_spectral`) and its gradients, by tiles of a few patches that stay in the caches.
 
 Fields are (B, n1, n2, n3, C), cut into g1 x g2 x g3 patches of L = p1 x p2 x p3 nodes; R = heads tokens rows (head,
 token) belong to each patch. Products with C x C matrices are formed for one row of all patches of a tile at a time. Of
@@ -36,7 +36,7 @@ def parameters(channels: int, rows: int, tokens: int, basis: int) -> int:
 @inlined
 def corner(job, patch, c):
     """The number of a patch's first one, and of those from a node to the next along the first and second axis."""
-    g1, g2, g3, p1, p2, p3 = job[3], job[4], job[5], job[6], job[7], job[8]
+    g2, g3, p1, p2, p3 = job[3], job[4], job[5], job[6], job[7]
     line = g3 * p3 * c
     plane = g2 * p2 * line
     k = patch % g3
@@ -49,9 +49,9 @@ def corner(job, patch, c):
 def cut(job, patch, c, field, x):
     """x (L, C) = a patch of the field."""
     first, plane, line = corner(job, patch, c)
-    field, x, count, at = floats(field), floats(x), job[8] * c, 0
-    for i in range(job[6]):
-        for j in range(job[7]):
+    field, x, count, at = floats(field), floats(x), job[7] * c, 0
+    for i in range(job[5]):
+        for j in range(job[6]):
             start = first + i * plane + j * line
             for k in range(count):
                 x[at + k] = field[start + k]
@@ -62,9 +62,9 @@ def cut(job, patch, c, field, x):
 def put(job, patch, c, field, x):
     """What `cut` reads, written."""
     first, plane, line = corner(job, patch, c)
-    field, x, count, at = floats(field), floats(x), job[8] * c, 0
-    for i in range(job[6]):
-        for j in range(job[7]):
+    field, x, count, at = floats(field), floats(x), job[7] * c, 0
+    for i in range(job[5]):
+        for j in range(job[6]):
             start = first + i * plane + j * line
             for k in range(count):
                 field[start + k] = x[at + k]
@@ -109,17 +109,17 @@ def questions(count, c, heads, tokens, z, w_q, b_q, zeros, queries, bias):
 
 @body
 def forward(job):
-    """Patches, g1, g2, g3, p1, p2, p3, C, heads, tokens, M, scratch's numbers, keep; scratch, zeros, v, keys^T (C, R),
+    """Patches, g2, g3, p1, p2, p3, C, heads, tokens, M, scratch's numbers, keep; scratch, zeros, v, keys^T (C, R),
     start, W_V^T, series, W_Q, b_Q, out, z.
 
     zeros: at least L, R and tokens C of them; z (patches, tokens, C) is written where `keep` is not 0.
     """
-    n, c, heads, tokens, m, keep = job[2], job[9], job[10], job[11], job[12], job[14]
+    n, c, heads, tokens, m, keep = job[2], job[8], job[9], job[10], job[11], job[13]
     zeros, v, keys, start, w_vt, w, w_q, b_q, out, z0 = (
-        job[16], job[17], job[18], job[19], job[20], job[21], job[22], job[23], job[24], job[25],
+        job[15], job[16], job[17], job[18], job[19], job[20], job[21], job[22], job[23], job[24],
     )  # fmt: skip
-    l, r, row, dh = job[6] * job[7] * job[8], heads * tokens, tokens * c, c // heads
-    x = job[15] + take(job, TURN, 1) * 4 * job[13]
+    l, r, row, dh = job[5] * job[6] * job[7], heads * tokens, tokens * c, c // heads
+    x = job[14] + take(job, TURN, 1) * 4 * job[12]
     xt = x + 4 * l * c
     y = xt + 4 * l * c
     attention = y + 4 * l * c
@@ -156,18 +156,18 @@ def forward(job):
 
 @body
 def backward(job):
-    """Patches, g1, g2, g3, p1, p2, p3, C, heads, tokens, M, scratch's numbers, patches of a chunk; scratch, zeros, one
+    """Patches, g2, g3, p1, p2, p3, C, heads, tokens, M, scratch's numbers, patches of a chunk; scratch, zeros, one
     and zeros, ones (L), dout, v, z, keys, keys^T, W_V, series, W_Q, W_Q^T, b_Q, dv, sums.
 
     Chunk i adds the gradients of the weights to row i of `sums`, in the order of `parameters`.
     """
-    n, c, heads, tokens, m, limit = job[2], job[9], job[10], job[11], job[12], job[14]
+    n, c, heads, tokens, m, limit = job[2], job[8], job[9], job[10], job[11], job[13]
     zeros, one, ones, dout, v, z0, keys, keys_t = (
-        job[16], job[17], job[18], job[19], job[20], job[21], job[22], job[23],
+        job[15], job[16], job[17], job[18], job[19], job[20], job[21], job[22],
     )  # fmt: skip
-    w_v, w, w_q, w_qt, b_q, dv, sums = job[24], job[25], job[26], job[27], job[28], job[29], job[30]
-    l, r, row, dh = job[6] * job[7] * job[8], heads * tokens, tokens * c, c // heads
-    x = job[15] + take(job, TURN, 1) * 4 * job[13]
+    w_v, w, w_q, w_qt, b_q, dv, sums = job[23], job[24], job[25], job[26], job[27], job[28], job[29]
+    l, r, row, dh = job[5] * job[6] * job[7], heads * tokens, tokens * c, c // heads
+    x = job[14] + take(job, TURN, 1) * 4 * job[12]
     xt = x + 4 * l * c
     dy = xt + 4 * l * c
     dyt = dy + 4 * l * c

@@ -115,7 +115,7 @@ def _product(past: bool):
 
     @njit(**CONTRACT)
     def strided(out, out_row, init, init_row, bias, a, a_row, a_column, b, b_row, rows, inner, columns):
-        """out (rows, columns) = init + bias + A B: A (rows, inner) of two strides, B (inner, columns) of contiguous rows.
+        """out (rows, columns) = init + bias + A B: A (rows, inner) of two strides, B (inner, columns) of one.
 
         out, init, bias, a, b: addresses; init_row = 0 adds one row to all.
         """
