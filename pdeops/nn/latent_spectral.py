@@ -137,12 +137,8 @@ def _sizes(patches: int, heads: int, v: Tensor, start: Tensor, series: Tensor):
     scratch = v.new_empty(team, latent.scratch(nodes, channels, rows, tokens))
     zeros = v.new_zeros(max(nodes, rows, tokens * channels))
     grid = *ones, *(patches,) * len(n)
-    return (
-        (batch * patches ** len(n), *grid, *each, channels, heads, tokens, (len(series) + 1) // 2),
-        scratch,
-        team,
-        zeros,
-    )
+    sizes = batch * patches ** len(n), *grid[1:], *each, channels, heads, tokens, (len(series) + 1) // 2
+    return sizes, scratch, team, zeros
 
 
 def composed(
