@@ -174,10 +174,10 @@ def composed(
 def _cut(v: Tensor, patches: int) -> Tensor:
     """(B, *n, C) -> (B patches^d, nodes of a patch, C)."""
     batch, *n, channels = v.shape
-    d = len(n)
+    d, nodes = len(n), prod(k // patches for k in n)
     split = v.view(batch, *(e for k in n for e in (patches, k // patches)), channels)
     order = 0, *range(1, 2 * d, 2), *range(2, 2 * d + 1, 2), 2 * d + 1
-    return split.permute(order).reshape(batch * patches**d, -1, channels)
+    return split.permute(order).reshape(batch * patches**d, nodes, channels)
 
 
 def _joined(x: Tensor, shape: Sequence[int], patches: int) -> Tensor:
