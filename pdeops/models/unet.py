@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, get_args
 
 import torch
@@ -19,6 +21,7 @@ from pdeops.nn.spectral_conv import Transform
 from pdeops.nn.unet import Norm
 
 Resolution = Literal["native", "resample"]
+log = logging.getLogger(__name__)
 SERIES: dict[str, Name] = {"cell": "cosine", "uniform": "cosine", "chebyshev": "chebyshev"}  # of axes' nodes
 
 
@@ -31,7 +34,8 @@ class UNet(nn.Module):
     resolution: what is done with an `a` of other numbers of nodes than the model was built for. "resample": its series
     (Fourier, cosine, Chebyshev, by the axes' nodes) is evaluated on the trained grid, and the output's series on the
     grid wanted, so that the operator stays the one that was trained, and no detail beyond its grid is seen or made;
-    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way.
+    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way. When not
+    in training, it is logged which way is taken.
     `out`, another grid of the same axes: the output's series is evaluated there.
 
     Raises InputError on sizes and names out of range and inputs of the wrong shape.
@@ -81,6 +85,8 @@ class UNet(nn.Module):
                 f"channels, {', '.join(own.names)})"
             )
         n_out = self._wanted(a.shape[2:], out)
+        if a.shape[2:] != own.shape and not (self.training or torch.compiler.is_compiling()):
+            _say(type(self).__name__, tuple(a.shape[2:]), own.shape, self.resolution)
         if self.resolution == "resample":
             a = _resampled(a, own, own.shape)
         v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(len(a), -1, *a.shape[2:])], 1)
@@ -98,6 +104,16 @@ class UNet(nn.Module):
         if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
             raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {self.grid_out}")
         return out.shape
+
+
+@cache
+def _say(name: str, n: tuple[int, ...], trained: tuple[int, ...], resolution: Resolution) -> None:
+    """Once a process."""
+    way = {"native": "the network runs on these nodes", "resample": "resampled through the trained resolution"}
+    log.warning(
+        "%s trained on %s nodes got %s: %s (model.resolution=%s)",
+        *(name, " x ".join(map(str, trained)), " x ".join(map(str, n)), way[resolution], resolution),
+    )
 
 
 def _resampled(u: Tensor, grid: Grid, n: Sequence[int]) -> Tensor:

@@ -46,7 +46,7 @@ class NeuralSpectralBlock(nn.Module):
             )
         if channels % heads:
             raise InputError(
-                f"model.heads={heads} do not divide model.width={channels}: wanted a multiple of the heads"
+                f"model.heads={heads} do not divide model.width={channels}: wanted one of its divisors"
             )
         self.patches, self.heads, self.basis, self.scaled = patches, heads, basis, scaled
         dh = channels // heads
@@ -73,7 +73,7 @@ def latent_spectral(v: Tensor, patches: int, heads: int, *maps: Tensor) -> Tenso
     """The block of fields (B, *n, C); maps: keys (heads tokens, C), start (tokens, C), W_V (C, C), series (2 M - 1, C),
     W_Q (C, C), b_Q (C)."""
     inputs = [v, *(x.contiguous() for x in maps)]
-    if torch.is_autocast_enabled(v.device.type) or not suits(*inputs):
+    if not suits(*inputs) or torch.is_autocast_enabled("cpu"):
         return composed(v, patches, heads, *maps)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
         return _Fused.apply(patches, heads, *inputs)

@@ -114,13 +114,26 @@ def waves_of_cosines(g):
 
 
 def test_native_runs_on_the_nodes_of_the_input():
-    """Other numbers of nodes are another operator, with the same patches of the domain; on its own they are the same."""
+    """Other numbers of nodes are another operator, with the same patches of the domain; on its own it is the same."""
     native, through = (small(32, 32, nodes="periodic", resolution=r).eval() for r in ("native", "resample"))
     a, b = waves(grid(32, 32, nodes="periodic")), waves(grid(64, 64, nodes="periodic"))
     assert torch.equal(native(a), through(a))
     assert (native(b) - through(b)).norm() > 1e-2 * through(b).norm()
     fine = small(64, 64, nodes="periodic", resolution="native").eval()
     assert torch.equal(native(b), fine(b))
+
+
+@pytest.mark.parametrize(("resolution", "way"), [("native", "on these nodes"), ("resample", "through the trained")])
+def test_it_says_which_way_it_takes(resolution, way, caplog):
+    model, a = small(40, 36, resolution=resolution), torch.randn(1, 2, 37, 80)
+    model(a)
+    model.eval()(torch.randn(1, 2, 40, 36))
+    assert not caplog.messages
+    model(a), model(a)
+    (said,) = caplog.messages
+    assert said.startswith("LSM trained on 40 x 36 nodes got 37 x 80: ")
+    assert way in said
+    assert said.endswith(f"(model.resolution={resolution})")
 
 
 def test_another_output_grid():
@@ -145,6 +158,6 @@ def test_bad_options_are_refused():
             LSM(1, 1, grid(32), grid(32), **({"width": 8} | options))
     with pytest.raises(InputError, match="LSM keeps its axes"):
         LSM(1, 1, grid(32), grid(32, 32))
+    four = Grid([Axis("time", 4, nodes="right"), *grid(8, 8, 8)])
     with pytest.raises(InputError, match="UNet works on 1 to 3 axes; this grid has 4"):
-        four = Grid([Axis("time", 4, nodes="right"), *grid(8, 8, 8)])
         UNet(1, 1, four, four)

@@ -23,7 +23,7 @@ def block(channels, patches, heads, tokens, **options):
 
 def formula(b, x):
     """Patch by patch and head by head, keys and values formed at every node."""
-    heads, tokens, dh = b.tokens.shape
+    heads, _, dh = b.tokens.shape
     m, out = b.basis, x.clone()
     scale = dh**-0.5 if b.scaled else 1.0
     sizes = [k // b.patches for k in x.shape[2:]]

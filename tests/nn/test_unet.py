@@ -57,9 +57,9 @@ def test_a_single_number_has_no_norm():
 
 
 def test_bad_sizes_are_refused():
-    with pytest.raises(InputError, match="model.norm='layer'"):
+    with pytest.raises(InputError, match=r"model\.norm='layer'"):
         UNet(2, 8, norm="layer")
     with pytest.raises(InputError, match=r"model\.levels=1: wanted"):
         UNet(2, 8, levels=1)
-    with pytest.raises(InputError, match="model.width=6 is no multiple of 4"):
+    with pytest.raises(InputError, match=r"model\.width=6 is no multiple of 4"):
         UNet(2, 6)

@@ -1,4 +1,4 @@
-"""The neural spectral block (`nn.latent_spectral`) and its gradients, by tiles of a few patches that stay in the caches.
+"""The neural spectral block (`nn.latent_spectral`) and its gradients, by tiles of a few patches, in the caches.
 
 Fields are (B, n1, n2, n3, C), cut into g1 x g2 x g3 patches of L = p1 x p2 x p3 nodes; R = heads tokens rows (head,
 token) belong to each patch. Products with C x C matrices are formed for one row of all patches of a tile at a time. Of
