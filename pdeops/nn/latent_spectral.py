@@ -45,9 +45,7 @@ class NeuralSpectralBlock(nn.Module):
                 f"model.heads={heads}, model.tokens={tokens}, model.basis={basis}: wanted at least 1, 1 and 2"
             )
         if channels % heads:
-            raise InputError(
-                f"model.heads={heads} do not divide model.width={channels}: wanted one of its divisors"
-            )
+            raise InputError(f"model.heads={heads} do not divide model.width={channels}: wanted one of its divisors")
         self.patches, self.heads, self.basis, self.scaled = patches, heads, basis, scaled
         dh = channels // heads
         self.tokens = nn.Parameter(torch.randn(heads, tokens, dh) * dh**-0.5)
@@ -174,7 +172,7 @@ def composed(
 def _cut(v: Tensor, patches: int) -> Tensor:
     """(B, *n, C) -> (B patches^d, nodes of a patch, C)."""
     batch, *n, channels = v.shape
-    d, nodes = len(n), prod(k // patches for k in n)
+    d, nodes = len(n), prod([k // patches for k in n])
     split = v.view(batch, *(e for k in n for e in (patches, k // patches)), channels)
     order = 0, *range(1, 2 * d, 2), *range(2, 2 * d + 1, 2), 2 * d + 1
     return split.permute(order).reshape(batch * patches**d, nodes, channels)

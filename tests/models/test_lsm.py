@@ -161,3 +161,12 @@ def test_bad_options_are_refused():
     four = Grid([Axis("time", 4, nodes="right"), *grid(8, 8, 8)])
     with pytest.raises(InputError, match="UNet works on 1 to 3 axes; this grid has 4"):
         UNet(1, 1, four, four)
+
+
+def test_compiled_and_exported_whole():
+    model, a = small(32, 48).eval(), torch.randn(2, 2, 32, 48)
+    u = model(a)
+    graph = torch.compile(model, backend="aot_eager", fullgraph=True)(a)
+    graph.square().sum().backward()
+    torch.testing.assert_close(graph, u)
+    torch.testing.assert_close(torch.export.export(model, (a,)).module()(a), u)
