@@ -132,6 +132,24 @@ def test_golden_of_steady_problems(run, overrides, message):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["model.heads=3"], "model.heads=3 do not divide model.width=32: wanted one of its divisors"),
+        (["model.tokens=0"], "model.heads=8, model.tokens=0, model.basis=12: wanted at least 1, 1 and 2"),
+        (["model.levels=1"], "model.width=32, model.levels=1: wanted a width of at least 1, and 2 levels"),
+        (["model.norm=layer"], "model.norm='layer': wanted one of 'batch', 'instance', 'group'"),
+        (["model.norm=instance"], "a field of 9 x 9 nodes is one node on the coarsest of 5 levels"),
+        (["model.resolution=nearest"], "model.resolution='nearest': wanted one of 'native', 'resample'"),
+        (["model.modes=4"], "unknown key 'model.modes'"),
+    ],
+)
+def test_golden_of_the_lsm(run, overrides, message):
+    status, _, err = run("train", *DARCY, "model=lsm", "trainer=cpu", *overrides)
+    assert message in err
+    assert (status, "Traceback" in err) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
         (["data=ns2d"], "problem.solver=GCRODR: ns2d is an evolution, and wants a time stepper: etdrk4"),
         (["data=pendulum"], "problem.solver=GCRODR: pendulum is an evolution, and wants a time stepper: etdrk4"),
         (["data=darcy_small"], "solver=gcrodr: what is chosen here has no problem.solver"),

@@ -11,11 +11,11 @@ from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from pdeops.bases.tables import Name, bases
-from pdeops.constants import constant
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Grid
 from pdeops.models.neuralop_weights import load_neuralop
 from pdeops.nn.block import Block, Norm
+from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
 from pdeops.nn.spectral_conv import SpectralConv, Transform
@@ -122,7 +122,7 @@ class FNO(nn.Module):
             )
         v = a
         if self.coordinates:
-            x = self._coordinates(a.shape[2:], a)
+            x = coordinates(self.grid_in, a.shape[2:], a)
             v = torch.cat([a, x.expand(a.shape[0], *x.shape)], dim=1)
         v = self._pad(self._run(self.lifting, v.movedim(1, -1)))
         n_out = self._resolution(a.shape[2:], out)
@@ -169,12 +169,6 @@ class FNO(nn.Module):
             return v
         return pad(v, [0, 0, *(e for k in reversed(extra) for e in (0, k))])
 
-    def _coordinates(self, n: Sequence[int], like: Tensor) -> Tensor:
-        """(d, *n): where the nodes sit on each axis, scaled to [0, 1]."""
-        pairs = zip(self.grid_in, n, strict=True)
-        scaled = [_scaled(axis, (k,), like.dtype, like.device) for axis, k in pairs]
-        return torch.stack(torch.meshgrid(*scaled, indexing="ij"))
-
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
         pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
         own = tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
@@ -201,9 +195,3 @@ class FNO(nn.Module):
         """Take over the weights of a neuraloperator 2.0 FNO, as `neuralop_weights.load_neuralop` says."""
         load_neuralop(self, state)
         return self
-
-
-@constant
-def _scaled(axis: Axis, sizes: tuple[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The nodes of an axis with another number of them, scaled to [0, 1]."""
-    return ((axis.resized(sizes[0]).points() - axis.start) / axis.length).to(device, dtype)

@@ -243,14 +243,6 @@ def test_other_axes_are_refused():
         FNO(1, 1, grid, grid, width=4, modes=4)(torch.randn(1, 1, 8, 8), torch.rand(3, 2))
 
 
-def test_coordinates_are_scaled_and_follow_the_nodes():
-    for nodes in ("cell", "uniform"):
-        g = Grid((Axis("x", 5, 4.0, nodes, start=3.0),))
-        m = FNO(1, 1, g, g, width=2, modes=2)
-        x = m._coordinates((5,), torch.zeros(1, dtype=torch.float64))[0]
-        torch.testing.assert_close(x, Axis("x", 5, 1.0, nodes).points())
-
-
 def identity(grid, out, **options):
     m = FNO(1, 1, grid, out, width=1, modes=2, depth=1, mlp_ratio=0, coordinates=False, **options)
     m.lifting = m.projection = torch.nn.Identity()

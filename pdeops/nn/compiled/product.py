@@ -114,8 +114,8 @@ def _product(past: bool):
     wide, narrow, row = (_block(*size, past, masked=not past) for size in ((ROWS, 2), (ROWS, 1), (1, 1)))
 
     @njit(**CONTRACT)
-    def product(out, out_row, init, init_row, bias, a, a_row, a_column, b, rows, inner, columns):
-        """out (rows, columns) = init + bias + A B: A (rows, inner) of two strides, B (inner, columns) contiguous.
+    def strided(out, out_row, init, init_row, bias, a, a_row, a_column, b, b_row, rows, inner, columns):
+        """out (rows, columns) = init + bias + A B: A (rows, inner) of two strides, B (inner, columns) of one.
 
         out, init, bias, a, b: addresses; init_row = 0 adds one row to all.
         """
@@ -125,22 +125,27 @@ def _product(past: bool):
                 o, n, x = out + 4 * (i * out_row + j), init + 4 * (i * init_row + j), a + 4 * i * a_row
                 c, y = bias + 4 * j, b + 4 * j
                 if left >= 2 * LANES:
-                    full(o, out_row, n, init_row, c, x, a_row, a_column, y, columns, inner, LANES)
+                    full(o, out_row, n, init_row, c, x, a_row, a_column, y, b_row, inner, LANES)
                 elif left > LANES:
-                    wide(o, out_row, n, init_row, c, x, a_row, a_column, y, columns, inner, left - LANES)
+                    wide(o, out_row, n, init_row, c, x, a_row, a_column, y, b_row, inner, left - LANES)
                 else:
-                    narrow(o, out_row, n, init_row, c, x, a_row, a_column, y, columns, inner, left)
+                    narrow(o, out_row, n, init_row, c, x, a_row, a_column, y, b_row, inner, left)
             for i in range(rows - rows % ROWS, rows):
                 for k in range(j, min(j + 2 * LANES, columns), LANES):
                     o, n, x = out + 4 * (i * out_row + k), init + 4 * (i * init_row + k), a + 4 * i * a_row
                     c, y = bias + 4 * k, b + 4 * k
-                    row(o, out_row, n, init_row, c, x, a_row, a_column, y, columns, inner, columns - k)
+                    row(o, out_row, n, init_row, c, x, a_row, a_column, y, b_row, inner, columns - k)
 
-    return product
+    @njit(**CONTRACT)
+    def product(out, out_row, init, init_row, bias, a, a_row, a_column, b, rows, inner, columns):
+        """`strided` of a contiguous B."""
+        strided(out, out_row, init, init_row, bias, a, a_row, a_column, b, columns, rows, inner, columns)
+
+    return strided, product
 
 
-product = _product(past=False)
-passed = _product(past=True)  # the caches: for results too large for them, of whole vectors at their multiples
+strided, product = _product(past=False)
+passed = _product(past=True)[1]  # the caches: for results too large for them, of whole vectors at their multiples
 
 
 @njit(**CONTRACT)

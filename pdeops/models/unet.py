@@ -1,0 +1,124 @@
+"""U-Net, and what it shares with models that have more on its levels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from pdeops.bases.tables import Name, bases
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn import unet
+from pdeops.nn.coordinates import coordinates
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import Pointwise
+from pdeops.nn.spectral_conv import Transform
+from pdeops.nn.unet import Norm
+
+Resolution = Literal["native", "resample"]
+log = logging.getLogger(__name__)
+SERIES: dict[str, Name] = {"cell": "cosine", "uniform": "cosine", "chebyshev": "chebyshev"}  # of axes' nodes
+
+
+class UNet(nn.Module):
+    """u = Q(trunk(P(a, x))), P linear, x the nodes' places scaled to [0, 1], the trunk a U-Net (`nn.unet`), Q a
+    perceptron. One to three axes, any number of nodes.
+
+    width: channels of the finest level, twice as many on each one below; levels: number of levels; projection: hidden
+    width of Q; norm: "group", "instance" (both of each sample alone) or "batch".
+    resolution: what is done with an `a` of other numbers of nodes than the model was built for. "resample": its series
+    (Fourier, cosine, Chebyshev, by the axes' nodes) is evaluated on the trained grid, and the output's series on the
+    grid wanted, so that the operator stays the one that was trained, and no detail beyond its grid is seen or made;
+    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way. When not
+    in training, it is logged which way is taken.
+    `out`, another grid of the same axes: the output's series is evaluated there.
+
+    Raises InputError on sizes and names out of range and inputs of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        grid_in: Grid,
+        grid_out: Grid,
+        *,
+        width: int = 32,
+        levels: int = 5,
+        projection: int = 128,
+        norm: Norm = "group",
+        resolution: Resolution = "resample",
+    ) -> None:
+        super().__init__()
+        name, d = type(self).__name__, grid_in.ndim
+        if grid_in.names != grid_out.names:
+            raise InputError(f"{name} keeps its axes; got {grid_in.names} in and {grid_out.names} out")
+        if not 1 <= d <= 3:
+            raise InputError(f"{name} works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        if projection < 1:
+            raise InputError(f"model.projection={projection}: wanted at least 1")
+        if resolution not in get_args(Resolution):
+            raise InputError(f"model.resolution={resolution!r}; wanted one of {get_args(Resolution)}")
+        self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out
+        self.width, self.levels, self.projection, self.norm, self.resolution = (
+            width,
+            levels,
+            projection,
+            norm,
+            resolution,
+        )
+        self.lifting = Pointwise(in_channels + d, width)
+        self.trunk = unet.UNet(d, width, levels, norm)
+        self.head = MLP(width, projection, out_channels)
+
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
+        own = self.grid_in
+        if a.ndim != own.ndim + 2 or a.shape[1] != self.in_channels:
+            raise InputError(
+                f"{type(self).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} "
+                f"channels, {', '.join(own.names)})"
+            )
+        n_out = self._wanted(a.shape[2:], out)
+        if a.shape[2:] != own.shape and not (self.training or torch.compiler.is_compiling()):
+            _say(type(self).__name__, tuple(a.shape[2:]), own.shape, self.resolution)
+        if self.resolution == "resample":
+            a = _resampled(a, own, own.shape)
+        v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(len(a), -1, *a.shape[2:])], 1)
+        v = self.trunk(self.lifting(v.movedim(1, -1)).movedim(-1, 1))
+        return _resampled(self.head(v.movedim(1, -1)).movedim(-1, 1), own, n_out)
+
+    def _wanted(self, n_in: Sequence[int], out: Grid | Tensor | None) -> Sequence[int]:
+        """The output's numbers of nodes; without `out` at the resolution of the input."""
+        if out is None:
+            pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
+            return [n if trained == new else round(n * new / trained) for n, trained, new in pairs]
+        name = type(self).__name__
+        if not isinstance(out, Grid):
+            raise InputError(f"{name} evaluates on grids, not at scattered points: give out=Grid(...)")
+        if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
+            raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {self.grid_out}")
+        return out.shape
+
+
+@cache
+def _say(name: str, n: tuple[int, ...], trained: tuple[int, ...], resolution: Resolution) -> None:
+    """Once a process."""
+    way = {"native": "the network runs on these nodes", "resample": "resampled through the trained resolution"}
+    log.warning(
+        "%s trained on %s nodes got %s: %s (model.resolution=%s)",
+        *(name, " x ".join(map(str, trained)), " x ".join(map(str, n)), way[resolution], resolution),
+    )
+
+
+def _resampled(u: Tensor, grid: Grid, n: Sequence[int]) -> Tensor:
+    """(B, C, *m) -> (B, C, *n): the series that both lattices hold."""
+    if tuple(n) == tuple(u.shape[2:]):
+        return u
+    transform = Transform(bases(grid, [SERIES.get(axis.nodes, "fourier") for axis in grid]))
+    return transform.interpolate(u.movedim(1, -1), n).movedim(-1, 1)
