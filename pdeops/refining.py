@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -85,7 +86,8 @@ def _leave(out: Path, rows: Sequence[Row], space: Grid, task: Refine) -> None:
         "serial/relative_l2": median(row.serial for row in rows),
         "serial/seconds": median(row.serial_seconds for row in rows),
     }
-    (out / "metrics.json").write_text(json.dumps(results, indent=2))
+    known = {name: value if isfinite(value) else None for name, value in results.items()}  # of JSON
+    (out / "metrics.json").write_text(json.dumps(known, indent=2))
     with (out / "rows.csv").open("w", newline="") as f:
         table = csv.writer(f)
         scalars = ("converged", "iterations", "frames", "seconds", "serial_seconds", "serial")
@@ -111,7 +113,7 @@ def _table(middle: dict[str, list[float]], results: dict[str, float], rows: Sequ
     return "\n".join(
         [
             *lines,
-            f"{sum(row.converged for row in rows)} of {len(rows)} within {task.tol:g}; {results['iterations']:g} "
-            f"iterations, {results['seconds']:.2g} s a sample; the serial solver: {serial}",
+            f"{sum(row.converged for row in rows)} of {len(rows)} within {task.tol:g} by their estimates; "
+            f"{results['iterations']:g} iterations, {results['seconds']:.2g} s a sample; the serial solver: {serial}",
         ]
     )

@@ -114,9 +114,15 @@ class Surrogate(nn.Module):
         double precision, its grid, and how many of its frames are history: what `refinement` takes."""
         evolving(self.problem)
         exact = self._checked(a).detach().double()
+        history = self.window.history_frames(exact)
+        if history.shape[2] != self.window.n_in:
+            raise InputError(
+                f"a history of {history.shape[2]} frames; wanted {self.window.n_in}, {self.window.time_step:g} apart: "
+                "an error is judged from the last of them on"
+            )
         with _inference(self):
             u = self._frames(exact, self.window.n_out if steps is None else steps)
-        frames = torch.cat([self.window.history_frames(exact), u.double()], dim=2)
+        frames = torch.cat([history, u.double()], dim=2)
         grid = self.window.frames_grid(frames.shape[2]).resized(frames.shape[2:])
         return self.window.problem_inputs(exact), frames, grid, self.window.n_in
 

@@ -62,7 +62,8 @@ class Window:
         if grid.time and bound.span > grid.time.n:
             raise InputError(
                 f"data.window: n_in={self.n_in} and n_out={self.n_out} frames, {self.stride} apart, need "
-                f"trajectories of {self.span} frames; these have {grid.time.n}. Lower n_in, n_out or stride."
+                f"trajectories of {self.span} frames; these have {grid.time.n}. Lower n_in, n_out or stride, or "
+                "raise problem.frames."
             )
         return bound
 

@@ -70,6 +70,7 @@ def series_differentiation_matrix(points: Tensor, period: float, modes: int) -> 
     if len(x) < values.shape[1] or sizes.min() < 1e-12 * sizes.max():
         raise InputError(
             f"a series of {modes} modes has {values.shape[1]} terms of period {period:g}, which {len(x)} nodes from "
-            f"{float(points[0]):g} to {float(points[-1]):g} do not tell apart: take fewer modes, or more nodes"
+            f"{float(points[0]):g} to {float(points[-1]):g} do not tell apart: take fewer modes (of an SFNO: "
+            "model.time_modes), or more nodes"
         )
     return torch.linalg.solve_triangular(r, slopes, upper=True, left=False) @ q.mT

@@ -170,7 +170,10 @@ class SFNO(nn.Module):
 def _check_grids(grid_in: Grid, grid_out: Grid) -> None:
     before, after = grid_in.time, grid_out.time
     if before is None or after is None:
-        raise InputError("an SFNO maps frames to frames, on a time axis: set data.window.history=time")
+        raise InputError(
+            "an SFNO maps frames to frames, on a time axis: set data.window.history=time, or, for data without time, "
+            "take another model"
+        )
     ends = before.start + before.length, after.start
     if (before.nodes, after.nodes) != ("right", "right") or max(map(abs, ends)) > 1e-9 * after.length:
         raise InputError(

@@ -16,6 +16,7 @@ from pdeops.solvers.duhamel import Duhamel
 from pdeops.solvers.steppers import Diverged, floored
 
 NODES = 12  # of the quadrature in time; two thirds of them give the floor
+WORTH = 1e-3  # a bound below this is told by the solver, whatever its share of the error
 RESOLVED = 0.1  # what every other frame may say otherwise where orders are to be believed
 
 
@@ -49,8 +50,8 @@ def error_estimate(
     if there are fewer; its floor is what two thirds of them say otherwise, and what every other frame says otherwise if
     that is more than 10 %: then frames do not resolve the motion, and polynomials through many are no better than
     through few. Where the floor is above half of the error and above `smallest`, frames are too far apart, and the
-    defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own error. The truth meant is
-    that of the equation on the fields' own lattice.
+    defects are those of the solver from frame to frame (`Evolution.flow`), the floor its own error, which may be above
+    the error itself while it is below 1e-3. The truth meant is that of the equation on the fields' own lattice.
 
     What N does to errors on their way is left aside, so the floor is that of E alone: over windows in which errors
     grow by N (chaos), the estimate is low, and where the symbol has growing modes that N holds in check
@@ -66,7 +67,7 @@ def error_estimate(
     found = Estimate(mild.relative(errors, c), _floor(mild, errors, c, tendencies), "duhamel")
     if _doubtful(found, smallest).any():
         found = _by_shooting(evolution, a, u, mild, c)
-        if (doubtful := _doubtful(found, smallest)).any():
+        if (doubtful := _doubtful(found, max(smallest, WORTH))).any():
             i = int(doubtful.nonzero()[0])
             raise Untold(
                 f"the error of sample {i} cannot be told: frames {mild.step:g} apart are too far for quadrature in "

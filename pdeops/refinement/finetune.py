@@ -13,8 +13,9 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.norms import Sobolev
 from pdeops.problems.base import Problem
+from pdeops.refinement.growth import growth_of
 from pdeops.refinement.mild import Mild
-from pdeops.refinement.refined import History, Refined, check_tolerance, joined, judged, refined
+from pdeops.refinement.refined import History, Refined, check_tolerance, grown, joined, judged, refined
 
 Objective = Literal["mild", "residual"]
 MODES = 17  # of the series in time
@@ -54,6 +55,8 @@ def finetune(
     if iterations < 1:
         raise InputError(f"iterations={iterations}: wanted at least 1")
     predicted = u.shape[2] - known
+    if predicted < 2:
+        raise InputError("fine-tuning takes a series in time over at least two predicted frames; there is one")
     if not 1 <= modes // 2 <= predicted // 2:
         raise InputError(f"modes={modes} in time: wanted 2 to {predicted}, the predicted frames")
     parts = []
@@ -63,7 +66,8 @@ def finetune(
         measure = _measure(mild, inputs, objective)
         c, history = _least(mild, mild.coefficients(sample), matrix, measure, 0.5 * tol, iterations)
         tuned = torch.cat([sample[:, :, :known], mild.values(c[known:])], dim=2)
-        parts.append(refined(tuned, judged(problem, inputs, tuned, grid, known, tol), tol, history))
+        growth, _ = growth_of(mild, mild.coefficients(tuned))  # E sees less of what is left, as it was made small
+        parts.append(refined(tuned, grown(judged(problem, inputs, tuned, grid, known, tol), growth), tol, history))
     return joined(parts)
 
 

@@ -85,7 +85,7 @@ class Mild:
 
 def evolving(problem: Problem | None) -> Evolution:
     """The problem, if it is one that error estimates and refinement know. Raises InputError otherwise."""
-    if not isinstance(problem, Evolution):
+    if not isinstance(problem, Evolution) or not all(axis.periodic for axis in problem.grid.space):
         kind = "problem=null" if problem is None else f"{problem.name} is not an evolution on a torus"
         raise InputError(f"error estimates and refinement follow from an evolution equation, and {kind}")
     return problem

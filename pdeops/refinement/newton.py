@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite
 
 import torch
@@ -11,15 +10,15 @@ from torch import Tensor
 from pdeops.bases.differences import interpolation_matrix
 from pdeops.grid import Axis, Grid
 from pdeops.problems.base import Problem
+from pdeops.refinement.growth import growth_of, newton_step
 from pdeops.refinement.mild import Mild
-from pdeops.refinement.refined import History, Refined, check_tolerance, joined, judged, refined
-from pdeops.solvers.krylov import RecycleSpace, gcrodr, gmres
+from pdeops.refinement.refined import History, Refined, check_tolerance, grown, joined, judged, refined
+from pdeops.solvers.krylov import RecycleSpace
 
 STEPS = 20  # of Newton's method, at most
 FORCING = 0.05  # each step reduces the linear residual by this or by ||E|| / ||u||, the last one by what is asked for
 SHARE = 0.1  # of the tolerance that the algebraic error may take; the rest is the quadrature's in time
 FINEST = 16  # frames for one, at most
-KRYLOV = 160  # vectors kept
 GROWTH = 4.0  # of ||E|| in a step, beyond which a part of the step is tried
 
 
@@ -37,6 +36,7 @@ def newton_krylov(
     """Solve E(u) = 0 (`Mild`) from predicted trajectories u (B, C, T, *space), the first `known` frames fixed: Newton's
     method, each step by GMRES on I - G'(u) in the L2 norm, until the estimated relative error is within tol.
 
+    The estimate is `error_estimate` times what the last step showed errors to grow by on their way.
     Where the quadrature in time over the given frames is not good enough for tol, frames are inserted: 2, 4, ... for
     one. recycle: a space for `gcrodr` in the place of GMRES.
     Source: the preconditioned form of the a posteriori correction of Cao, Brarda, Li and Chen, Spectral-Refiner, ICLR
@@ -54,9 +54,9 @@ def _one(
     history: History = []
     while True:
         mild = Mild(problem, a, grid, known)
-        c = _newton(mild, mild.coefficients(frames), SHARE * tol, recycle, history)
+        c, growth = _newton(mild, mild.coefficients(frames), SHARE * tol, recycle, history)
         frames = torch.cat([frames[:, :, :known], mild.values(c[known:])], dim=2)
-        estimate = judged(problem, a, frames, grid, known, tol)
+        estimate = grown(judged(problem, a, frames, grid, known, tol), growth)
         if float(estimate.bound) <= tol or history[-1][1] > SHARE * tol or every == FINEST:
             solution = torch.cat([u[:, :, : first + 1], frames[:, :, known - 1 :: every][:, :, 1:]], dim=2)
             return refined(solution, estimate, tol, history, every)
@@ -64,53 +64,34 @@ def _one(
         frames, grid, known = _doubled(frames, grid, known)
 
 
-def _newton(mild: Mild, c: Tensor, goal: float, recycle: RecycleSpace | None, history: History) -> Tensor:
-    """The trajectory of least ||E|| on Newton's way from c. Steps that let ||E|| grow fourfold are halved."""
+def _newton(mild: Mild, c: Tensor, goal: float, recycle: RecycleSpace | None, history: History) -> tuple[Tensor, float]:
+    """The trajectory of least ||E|| on Newton's way from c, and what errors grow by on their way, as its last step
+    showed. Steps that let ||E|| grow fourfold are halved."""
     residual, derivative = mild.linearised(c)
     size, products = float(mild.relative(residual, c)), history[-1][0] if history else 0
     history.append((products, size))
-    best, least = c, size
+    best, least, growth = c, size, None
     for _ in range(STEPS):
         if size <= goal or not isfinite(size):
             break
         rtol = max(min(FORCING, size), 0.5 * goal / size)  # no more than what Newton's own error leaves is of use
-        step, spent = _step(mild.scale(c), derivative, residual, rtol, recycle)
+        step, spent, growth = newton_step(mild, c, derivative, residual, rtol, recycle)
         products += spent
         for fraction in (1.0, 0.5, 0.25):
             new = torch.cat([c[: mild.known], c[mild.known :] + fraction * step])
             residual, derivative = mild.linearised(new)
-            grown = float(mild.relative(residual, new))
-            if grown < GROWTH * size:
+            after = float(mild.relative(residual, new))
+            if after < GROWTH * size:
                 break
-        c, size = new, grown
+        c, size = new, after
         history.append((products, size))
         if size < least:
             best, least = c, size
+    if growth is None:
+        growth, spent = growth_of(mild, c)
+        products += spent
     history[-1] = (products, least)
-    return best
-
-
-def _step(
-    scale: Tensor, derivative: Callable[[Tensor], Tensor], residual: Tensor, rtol: float, recycle: RecycleSpace | None
-) -> tuple[Tensor, int]:
-    """The solution v of E'(c) v = -E(c) and the products it took. Real vectors of scaled coefficients: the
-    derivative is linear in real and imaginary parts alone, and the Euclidean norm is then the L2 norm, each channel
-    by its own size."""
-
-    def flat(v: Tensor) -> Tensor:
-        return torch.view_as_real(scale * v).flatten()
-
-    def shaped(x: Tensor) -> Tensor:
-        return torch.view_as_complex(x.view(*residual.shape, 2)) / scale
-
-    def product(x: Tensor) -> Tensor:
-        return flat(derivative(shaped(x)))
-
-    if recycle is None:
-        solve = gmres(product, -flat(residual), rtol=rtol, m=KRYLOV, maxiter=KRYLOV)
-    else:
-        solve = gcrodr(product, -flat(residual), rtol=rtol, m=KRYLOV, recycle=recycle, maxiter=KRYLOV)
-    return shaped(solve.x), solve.applications
+    return best, growth
 
 
 def _doubled(frames: Tensor, grid: Grid, known: int) -> tuple[Tensor, Grid, int]:

@@ -12,8 +12,10 @@ from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.refinement.finetune import MODES, finetune
+from pdeops.refinement.growth import growth_of
+from pdeops.refinement.mild import Mild
 from pdeops.refinement.newton import newton_krylov
-from pdeops.refinement.refined import Refined, check_tolerance, joined, judged, refined
+from pdeops.refinement.refined import Refined, check_tolerance, grown, joined, judged, refined
 
 Method = Literal["auto", "newton", "finetune"]
 
@@ -65,13 +67,18 @@ def check_choice(tol: float, method: str) -> None:
 def _chosen(
     problem: Problem | None, a: Tensor, u: Tensor, grid: Grid, known: int, tol: float, period: float | None
 ) -> Refined:
-    before = judged(problem, a, u, grid, known, tol)
+    before, products = judged(problem, a, u, grid, known, tol), 0
     if float(before.bound) <= tol:
-        return refined(u, before, tol, [(0, float(before.error))])
+        mild = Mild(problem, a, grid, known)
+        growth, products = growth_of(mild, mild.coefficients(u))
+        before = grown(before, growth)
+    as_it_is = refined(u, before, tol, [(products, float(before.error))])
+    if as_it_is.converged.all():
+        return as_it_is
     found = newton_krylov(problem, a, u, grid, known, tol=tol)
     if found.converged.all():
         return found
-    parts = [refined(u, before, tol, [(0, float(before.error))]), found]
+    parts = [as_it_is, found]
     if u.shape[2] - known > 1:
         tuned = _tuned(problem, a, u, grid, known, tol, period)
         parts += [tuned, newton_krylov(problem, a, tuned.u, grid, known, tol=tol)]

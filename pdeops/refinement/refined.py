@@ -33,14 +33,20 @@ class Refined(NamedTuple):
 
 def check_tolerance(tol: float) -> None:
     """Raises InputError on what double precision cannot reach, or is none."""
-    if not 1e-12 <= tol < 1:
-        raise InputError(f"tol={tol}: wanted a relative error between 1e-12 and 1")
+    if not (isinstance(tol, float | int) and 1e-12 <= tol < 1):
+        raise InputError(f"tol={tol!r}: wanted a relative error between 1e-12 and 1")
 
 
 def refined(u: Tensor, estimate: Estimate, tol: float, history: History, frames: int = 1) -> Refined:
     """Of one sample u (1, C, T, *space)."""
     converged = estimate.bound <= tol
     return Refined(u, estimate, converged, torch.tensor([history[-1][0]]), torch.tensor([frames]), [history])
+
+
+def grown(estimate: Estimate, growth: float) -> Estimate:
+    """An estimate with what N does to errors on their way (`growth_of`), where that is for the worse."""
+    factor = max(growth, 1.0)
+    return estimate._replace(error=factor * estimate.error, floor=factor * estimate.floor)
 
 
 def joined(parts: Sequence[Refined]) -> Refined:

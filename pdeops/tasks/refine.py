@@ -15,16 +15,20 @@ from pdeops.errors import InputError
 from pdeops.metrics.residual import residual_norm
 from pdeops.norms import Sobolev
 from pdeops.problems.evolution import Evolution
+from pdeops.refinement.estimate import Estimate
 from pdeops.refinement.mild import evolving
 from pdeops.refinement.refine import Method, check_choice, refine
 from pdeops.refinement.refined import History, judged
 from pdeops.solvers.steppers import floored
 from pdeops.surrogate import Surrogate
 
+REFERENCE = 1e-8  # relative error of the solution that true errors are taken against, at most
+
 
 class State(NamedTuple):
-    """Of predicted frames: the estimated relative L2 error; the true one, and in L2(H^1), against a solution of a
-    hundredth of the tolerance; the H^-1 norm of the strong residual, differences between frames included."""
+    """Of predicted frames: the estimated relative L2 error, infinite where it cannot be told; the true one, and in
+    L2(H^1), against a solution to a hundredth of the tolerance, and at most 1e-8; the H^-1 norm of the strong
+    residual, differences between frames included."""
 
     estimate: float
     l2: float
@@ -81,12 +85,12 @@ class Refine:
         if self.frozen:
             u = torch.cat([u[:, :, :known], u[:, :, known - 1 : known].expand_as(u[:, :, known:])], dim=2)
         times = grid[0].points()[known - 1 :]
-        exact, _ = self._solved(problem, inputs, u[:, :, known - 1], times, max(self.tol / 100, 1e-12))
+        fine = max(min(self.tol / 100, REFERENCE), 1e-12)
+        exact, _ = self._solved(problem, inputs, u[:, :, known - 1], times, fine)
         serial, serial_seconds = self._solved(problem, inputs, u[:, :, known - 1], times, self.tol)
         h1 = Sobolev(grid.space, 1)
 
-        def state(v: Tensor) -> State:
-            estimate = judged(problem, inputs, v, grid, known, self.tol)
+        def state(v: Tensor, estimate: Estimate) -> State:
             truth, error = exact, v[:, :, known:] - exact
             slope, size = (h1(x).square().sum(2).sqrt() for x in (error, truth))
             residual = residual_norm(problem, inputs, v, grid).amax()
@@ -98,8 +102,8 @@ class Refine:
         found = refine(problem, inputs, u, grid, known, tol=self.tol, method=self.method, period=surrogate.period)
         seconds = time.perf_counter() - start
         return Row(
-            state(u),
-            state(found.u),
+            state(u, judged(problem, inputs, u, grid, known, self.tol)),
+            state(found.u, found.estimate),
             bool(found.converged),
             int(found.iterations),
             int(found.frames),
