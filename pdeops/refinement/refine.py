@@ -37,9 +37,9 @@ def refine(
     to an estimated relative L2 error within tol; a (B, C_in, *space): the problem's inputs.
 
     method: "newton" (`newton_krylov`), "finetune" (`finetune`, by a series in time of `period`), or "auto": what is
-    within tol stays as it is, the rest goes by Newton's method, and where that does not converge by fine-tuning, which
-    never makes E larger, and by Newton's method from there, and the prediction stays where none of them has a smaller
-    bound. progress: told the samples done.
+    within tol, the length of a Newton step considered, stays as it is, the rest goes by Newton's method, and where
+    that does not converge by fine-tuning, which never makes E larger, and by Newton's method from there, and the
+    prediction stays where none of them has a smaller bound. progress: told the samples done.
     Raises InputError as these do, and on another method.
     """
     check_choice(tol, method)

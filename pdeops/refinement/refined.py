@@ -19,9 +19,9 @@ History = list[tuple[int, float]]
 
 class Refined(NamedTuple):
     """u (B, C, T, *space): the refined trajectories, the known frames as they were; estimate: theirs; converged (B,):
-    whether their estimated error is within the tolerance; iterations (B,): products with the linearised operator, or
-    evaluations of the residual and its gradient; frames (B,): instants solved for, for each predicted frame; history:
-    of each sample, (iterations so far, ||E|| / ||u||) on the way."""
+    whether their estimated error, with what it grows by on its way, is within the tolerance; iterations (B,):
+    products with the linearised operator, or evaluations of the residual and its gradient; frames (B,): instants
+    solved for, for each predicted frame; history: of each sample, (iterations so far, ||E|| / ||u||) on the way."""
 
     u: Tensor
     estimate: Estimate
