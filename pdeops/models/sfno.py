@@ -111,7 +111,8 @@ class SFNO(nn.Module):
         return Ansatz(self.period, self.output.modes[0], 0.0)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
-        """(B, in_channels, n_in, *space) -> (B, out_channels, n_out, *space), or on `out`."""
+        """(B, in_channels, n_in, *space) -> (B, out_channels, n_out, *space), or on `out`, a grid in space and time, or
+        in space alone."""
         return self.head(self.features(a), a, out)
 
     def features(self, a: Tensor) -> Tensor:
@@ -156,7 +157,10 @@ class SFNO(nn.Module):
             )
         if not isinstance(out, Grid):
             raise InputError("an SFNO evaluates on grids, not at scattered points: give out=Grid(...)")
-        own, times = self.grid_out, out.time
+        own = self.grid_out
+        if out.names == own.space.names:  # at the trained times
+            out = own[:1] + out
+        times = out.time
         if times is None or out.names != own.names or out.space != own.space.resized(out.space.shape):
             raise InputError(f"out={out} is not this SFNO's output grid with other numbers of nodes: {own}")
         if times.start != own[0].start or times.length > self.period * (1 + 1e-9):

@@ -248,7 +248,13 @@ def test_outputs_that_it_does_not_have_are_refused():
     with pytest.raises(InputError, match="not at scattered points"):
         model(a, torch.rand(5, 3))
     with pytest.raises(InputError, match="not this SFNO's output grid"):
-        model(a, own[1].space)
+        model(a, own[1].space[:1])
     for axis in (Axis("time", 8, 3.0, "right"), Axis("time", 8, 1.0, "right", 1.0)):
         with pytest.raises(InputError, match=r"repeats itself after 2\.4"):
             model(a, Grid([axis, *own[1].space]))
+
+
+def test_a_grid_in_space_is_taken_at_the_trained_times():
+    model, a = build(), frames(1, 10, 16, 12)
+    finer = model.grid_out.space.resized((20, 18))
+    torch.testing.assert_close(model(a, finer), model(a, model.grid_out[:1] + finer), rtol=0, atol=0)
