@@ -16,10 +16,9 @@ from pdeops.nn.extension import Boundary, Ends, ends
 from pdeops.nn.functions import FunctionBias
 from pdeops.nn.multigrid import VCycle
 from pdeops.nn.pointwise import GroupNorm, Pointwise
-from pdeops.nn.resample import resampled
+from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
 
 Resolution = Literal["native", "resample", "cascade"]
-INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, outputs are smooth
 
 
 class MgNO(nn.Module):
@@ -131,7 +130,7 @@ class MgNO(nn.Module):
         """What a user should know of an input of these sizes; None at the trained ones."""
         if tuple(n) == self.grid_in.shape:
             return None
-        here, there = (" x ".join(map(str, sizes)) for sizes in (n, self.grid_in.shape))
+        here, there = lattices(n, self.grid_in.shape)
         how = {
             "native": "the stencils act at another mesh width than they were trained at, and results may be far off",
             "resample": f"interpolated to {there} nodes and back",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from functools import cache
 from typing import Literal, get_args
 
 import torch
@@ -17,11 +15,11 @@ from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
 from pdeops.nn.pointwise import Pointwise
+from pdeops.nn.resample import lattices
 from pdeops.nn.spectral_conv import Transform
 from pdeops.nn.unet import Norm
 
 Resolution = Literal["native", "resample"]
-log = logging.getLogger(__name__)
 SERIES: dict[str, Name] = {"cell": "cosine", "uniform": "cosine", "chebyshev": "chebyshev"}  # of axes' nodes
 
 
@@ -34,8 +32,7 @@ class UNet(nn.Module):
     resolution: what is done with an `a` of other numbers of nodes than the model was built for. "resample": its series
     (Fourier, cosine, Chebyshev, by the axes' nodes) is evaluated on the trained grid, and the output's series on the
     grid wanted, so that the operator stays the one that was trained, and no detail beyond its grid is seen or made;
-    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way. When not
-    in training, it is logged which way is taken.
+    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way.
     `out`, another grid of the same axes: the output's series is evaluated there.
 
     Raises InputError on sizes and names out of range and inputs of the wrong shape.
@@ -85,13 +82,23 @@ class UNet(nn.Module):
                 f"channels, {', '.join(own.names)})"
             )
         n_out = self._wanted(a.shape[2:], out)
-        if a.shape[2:] != own.shape and not (self.training or torch.compiler.is_compiling()):
-            _say(type(self).__name__, tuple(a.shape[2:]), own.shape, self.resolution)
         if self.resolution == "resample":
             a = _resampled(a, own, own.shape)
         v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(len(a), -1, *a.shape[2:])], 1)
         v = self.trunk(self.lifting(v.movedim(1, -1)).movedim(-1, 1))
         return _resampled(self.head(v.movedim(1, -1)).movedim(-1, 1), own, n_out)
+
+    def told(self, n: Sequence[int]) -> str | None:
+        """What a user should know of an input of these sizes; None at the trained ones."""
+        if tuple(n) == self.grid_in.shape:
+            return None
+        here, there = lattices(n, self.grid_in.shape)
+        how = {
+            "native": "convolutions reach as many nodes, a shorter way than trained",
+            "resample": f"its series on {there} nodes and back",
+        }
+        name = type(self).__name__
+        return f"{name}, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
 
     def _wanted(self, n_in: Sequence[int], out: Grid | Tensor | None) -> Sequence[int]:
         """The output's numbers of nodes; without `out` at the resolution of the input."""
@@ -104,16 +111,6 @@ class UNet(nn.Module):
         if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
             raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {self.grid_out}")
         return out.shape
-
-
-@cache
-def _say(name: str, n: tuple[int, ...], trained: tuple[int, ...], resolution: Resolution) -> None:
-    """Once a process."""
-    way = {"native": "the network runs on these nodes", "resample": "resampled through the trained resolution"}
-    log.warning(
-        "%s trained on %s nodes got %s: %s (model.resolution=%s)",
-        *(name, " x ".join(map(str, trained)), " x ".join(map(str, n)), way[resolution], resolution),
-    )
 
 
 def _resampled(u: Tensor, grid: Grid, n: Sequence[int]) -> Tensor:

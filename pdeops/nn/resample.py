@@ -15,6 +15,14 @@ from pdeops.grid import Axis, Grid
 from pdeops.nn import tables
 from pdeops.nn.spectral_conv import Transform
 
+INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, outputs are smooth
+
+
+def lattices(n: Sequence[int], trained: Sequence[int]) -> tuple[str, str]:
+    """Two lattices in words."""
+    here, there = (" x ".join(map(str, sizes)) for sizes in (n, trained))
+    return here, there
+
 
 def resampled(v: Tensor, grid: Grid, n: Sequence[int], order: int) -> Tensor:
     """(B, *n_in, C) -> (B, *n, C): by the Fourier series on periodic axes, by polynomials through the `order` nearest

@@ -6,8 +6,8 @@ from torch.func import functional_call, jvp, stack_module_state, vmap
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.models.mgno import INWARD, OUTWARD, MgNO
-from pdeops.nn.resample import resampled
+from pdeops.models.mgno import MgNO
+from pdeops.nn.resample import INWARD, OUTWARD, resampled
 
 DARCY = {"levels": 6, "pre": (1, 1, 1, 1, 1, 2)}
 
