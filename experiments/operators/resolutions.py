@@ -71,11 +71,12 @@ def mean_error(surrogate: pdeops.Surrogate, a: Tensor, u: Tensor, norm: Lp) -> f
 def draw(errors: dict[str, dict[int, list[float]]], title: str, path: Path) -> None:
     figure, ax = pyplot().subplots(figsize=(5, 3.6), layout="constrained")
     for model, by_nodes in errors.items():
-        ax.loglog(list(by_nodes), [sum(values) / len(values) for values in by_nodes.values()], "o-", label=model)
+        ax.semilogx(list(by_nodes), [sum(values) / len(values) for values in by_nodes.values()], "o-", label=model)
     ax.set(title=title, xlabel="nodes per axis", ylabel="test relative L2")
     ax.set_xticks(list(next(iter(errors.values()))), labels=[str(n) for n in next(iter(errors.values()))], minor=False)
     ax.minorticks_off()
-    ax.grid(alpha=0.3, which="both")
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.3)
     ax.legend()
     save(figure, path)
 
