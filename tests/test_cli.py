@@ -60,5 +60,5 @@ def test_data_show(run, tmp_path):
 def test_help_of_train_lists_the_choices():
     code = "import sys; from pdeops.cli import main; main(['train', '--help'])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "model: fno, mgno, neuralop_fno" in out
+    assert "model: fno, lsm, mgno, neuralop_fno" in out
     assert "Any value of the configuration below" in out
