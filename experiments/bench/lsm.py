@@ -25,11 +25,10 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from common import Job, header, peak_bytes, row
-from timing import Timing, timings
+from beside import Contender, begun, parser, rows
+from common import Job
 
 from pdeops.grid import Axis, Grid
-from pdeops.memory import keep_freed
 from pdeops.models.lsm import LSM
 from pdeops.models.unet import UNet
 from pdeops.nn import latent_spectral
@@ -98,49 +97,27 @@ def measure(case: Case, options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     grid = Grid([Axis(name, case.n, nodes="uniform") for name in "xy"])
     a = torch.randn(case.batch, 1, case.n, case.n)
-    every: dict[str, tuple[nn.Module, tuple[Job, Job]]] = {}
+    every: dict[str, Contender] = {}
     if options.peer:
         model = theirs(case, options.peer)
-        every["thuml"] = model, jobs(model, a.movedim(1, -1).contiguous())
+        every["thuml"] = Contender(model, *jobs(model, a.movedim(1, -1).contiguous()))
     own = LSM(1, 1, grid, grid, width=case.width, norm="batch")
-    every["**ours**, norm=batch"] = own, jobs(own, a)
-    every["ours, norm=batch, torch's operators"] = own, tuple(within(job) for job in jobs(own, a))  # type: ignore[assignment]
+    every["**ours**, norm=batch"] = Contender(own, *jobs(own, a))
+    every["ours, norm=batch, torch's operators"] = Contender(own, *map(within, jobs(own, a)))
     for name, model in {
         "**ours**, as it comes (norm=group)": LSM(1, 1, grid, grid, width=case.width),
         "our U-Net alone, norm=batch": UNet(1, 1, grid, grid, width=case.width, norm="batch"),
     }.items():
-        every[name] = model, jobs(model, a)
-    for _, (_, both) in every.values():
-        both()  # gradients are there
-    memory = [peak_bytes(both, "cpu") for _, (_, both) in every.values()]
-    times = timings(options.repeats, *(job for _, pair in every.values() for job in pair))
-    for i, (name, (model, _)) in enumerate(every.items()):
-        forward, both = times[2 * i : 2 * i + 2]
-        count = sum(p.numel() for p in model.parameters())
-        ratios = [compared(reference, own) for reference, own in zip(times[:2], (forward, both), strict=True)]
-        told = f"{1e3 * forward.median:.4g}", f"{1e3 * both.median:.4g}"
-        row(case, name, f"{count:,}", *told, *ratios, f"{memory[i] / 2**20:.0f}")
-
-
-def compared(theirs: Timing, mine: Timing) -> str:
-    return " / ".join(f"{a / b:.2f}" for a, b in zip(theirs, mine, strict=True))
+        every[name] = Contender(model, *jobs(model, a))
+    rows(case, every, options.repeats)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", help=f"parts of names; all without any: {'; '.join(map(str, CASES))}")
-    parser.add_argument("--peer")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed()
-    if not options.peer:
-        print("no --peer: thuml's side is skipped, and ratios are to our first row")
-    header("case", "model", "parameters", "forward, ms", "with backward, ms", "forward x", "with backward x", "MiB")
-    for case in CASES:
-        if not options.cases or any(part in str(case) for part in options.cases):
-            measure(case, options)
+    options = parser(__doc__, CASES, 7).parse_args()
+    skipped = "thuml's side is skipped, and ratios are to our first row"
+    columns = "forward, ms", "with backward, ms", "forward x", "with backward x", "MiB"
+    for case in begun(options, CASES, skipped, *columns):
+        measure(case, options)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from common import Job, header, peak_bytes, row
-from timing import Timing, timings
+from beside import Contender, begun, parser, rows
+from common import Job
 
 from pdeops.grid import Axis, Grid
-from pdeops.memory import keep_freed
 from pdeops.models.mgno import MgNO
 
 BATCH = 8
@@ -89,40 +88,16 @@ def measure(case: Case, options: argparse.Namespace) -> None:
         with torch.no_grad():
             u, v = (model(a) for model in models.values())
         difference = f"{float((u - v).norm() / u.norm()):.1e}"
-    every = [jobs(model, a) for model in models.values()]
-    for _, both in every:
-        both()
-    memory = [peak_bytes(both, "cpu") for _, both in every]
-    times = timings(options.repeats, *(job for pair in every for job in pair))
-    for i, (name, model) in enumerate(models.items()):
-        own = times[2 * i : 2 * i + 2]
-        count = sum(p.numel() for p in model.parameters())
-        told = (f"{1e3 * timing.median:.4g}" for timing in own)
-        ratios = [compared(*pair) for pair in zip(times[:2], own, strict=True)]
-        row(case, name, f"{count:,}", *told, *ratios, f"{memory[i] / 2**20:.0f}", difference)
-
-
-def compared(theirs: Timing, mine: Timing) -> str:
-    return " / ".join(f"{a / b:.2f}" for a, b in zip(theirs, mine, strict=True))
+    every = {name: Contender(model, *jobs(model, a)) for name, model in models.items()}
+    rows(case, every, options.repeats, difference)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", help=f"parts of names; all without any: {'; '.join(map(str, CASES))}")
-    parser.add_argument("--peer")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=15)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed()
-    if not options.peer:
-        print("no --peer: the official side is skipped, and ratios are to our own row")
-    header(
-        "case", "model", "parameters", "forward, ms", "with backward, ms", "forward x", "both x", "MiB", "difference"
-    )
-    for case in CASES:
-        if not options.cases or any(part in str(case) for part in options.cases):
-            measure(case, options)
+    options = parser(__doc__, CASES, 15).parse_args()
+    skipped = "the official side is skipped, and ratios are to our own row"
+    columns = "forward, ms", "with backward, ms", "forward x", "both x", "MiB", "difference"
+    for case in begun(options, CASES, skipped, *columns):
+        measure(case, options)
 
 
 if __name__ == "__main__":

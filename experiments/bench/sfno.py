@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +21,10 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from common import Job, header, peak_bytes, row, settle
-from timing import Timing, timings
+from beside import Contender, begun, parser, rows
+from common import Job
 
 from pdeops.grid import Axis, Grid
-from pdeops.memory import keep_freed
 from pdeops.models.sfno import SFNO
 from pdeops.window import Window
 
@@ -84,48 +82,26 @@ def measure(case: Case, options: argparse.Namespace) -> None:
     space, device = (options.nodes, options.nodes), options.device
     a, u = (torch.randn(case.batch, 1, frames, *space, device=device) for frames in (10, case.n_out))
     last = [x[:, 0].movedim(1, -1).contiguous() for x in (a, u)]  # time last, no channels
-    every: dict[str, tuple[nn.Module, Callable[[], tuple[Job, Job]]]] = {}
+    every: dict[str, Contender] = {}
     if options.peer:
         model = theirs(case, options.peer).to(device)
-        every["torch-cfd"] = model, jobs(model, *last)
-    for name, ratio in {"**ours**": 1.0, "ours, mlp_ratio=4": 4.0}.items():
-        model = ours(case, options.nodes, mlp_ratio=ratio).to(device)
-        every[name] = model, jobs(model, a, u)
-    for _, (_, step) in every.values():
-        step()  # Adam's state is made
-    memory = [peak_bytes(step, device) for _, (_, step) in every.values()]
-    times = timings(options.repeats, *(job for _, pair in every.values() for job in pair), settle=settle(device))
-    for i, (name, (model, _)) in enumerate(every.items()):
-        forward, step = times[2 * i : 2 * i + 2]
-        count = sum(p.numel() for p in model.parameters())
-        ratios = [compared(reference, own) for reference, own in zip(times[:2], (forward, step), strict=True)]
-        told = f"{1e3 * forward.median:.4g}", f"{1e3 * step.median:.4g}"
-        row(case, name, f"{count:,}", *told, *ratios, f"{memory[i] / 2**20:.0f}")
-
-
-def compared(theirs: Timing, mine: Timing) -> str:
-    return " / ".join(f"{a / b:.2f}" for a, b in zip(theirs, mine, strict=True))
+        every["torch-cfd"] = Contender(model, *jobs(model, *last))
+    for name, width in {"**ours**": 1.0, "ours, mlp_ratio=4": 4.0}.items():
+        model = ours(case, options.nodes, mlp_ratio=width).to(device)
+        every[name] = Contender(model, *jobs(model, a, u))
+    rows(case, every, options.repeats, device=device)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", help=f"parts of names; all without any: {'; '.join(map(str, CASES))}")
-    parser.add_argument("--peer")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--nodes", type=int, default=64, help="of each axis")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    options = parser.parse_args()
+    options_of = parser(__doc__, CASES, 7)
+    options_of.add_argument("--nodes", type=int, default=64, help="of each axis")
+    options_of.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    options = options_of.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: this machine has no GPU that torch can use")
-    torch.set_num_threads(options.threads)
-    keep_freed()
-    if not options.peer:
-        print("no --peer: torch-cfd's side is skipped, and ratios are to our first row")
-    header("case", "model", "parameters", "forward, ms", "step, ms", "forward x", "step x", "step, MiB")
-    for case in CASES:
-        if not options.cases or any(part in str(case) for part in options.cases):
-            measure(case, options)
+        options_of.error("--device cuda: this machine has no GPU that torch can use")
+    skipped = "torch-cfd's side is skipped, and ratios are to our first row"
+    for case in begun(options, CASES, skipped, "forward, ms", "step, ms", "forward x", "step x", "step, MiB"):
+        measure(case, options)
 
 
 if __name__ == "__main__":

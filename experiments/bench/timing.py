@@ -35,3 +35,8 @@ def timings(repeats: int, *jobs: Callable[[], object], settle: Callable[[], obje
 def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
     """Median seconds of each job, the jobs taking turns."""
     return [timing.median for timing in timings(repeats, *jobs)]
+
+
+def ratio(theirs: Timing, mine: Timing) -> str:
+    """Of medians / minima / processor time."""
+    return " / ".join(f"{a / b:.2f}" for a, b in zip(theirs, mine, strict=True))

@@ -20,7 +20,7 @@ import argparse
 import torch
 from common import Case, Job, attempt, graphed, header, parse, peak_bytes, relative, row, settle
 from models import CASES, Contender, fields, neuralop, ours
-from timing import Timing, timings
+from timing import ratio, timings
 from torch import Tensor
 
 
@@ -84,10 +84,6 @@ def outcome(one: Contender, case: Case, a: Tensor, u: Tensor) -> tuple[Tensor, T
     got = one.predict(a)
     one.backward(a, u)
     return got, one.gradient(case)
-
-
-def ratio(theirs: Timing, mine: Timing) -> str:
-    return " / ".join(f"{a / b:.2f}" for a, b in zip(theirs, mine, strict=True))
 
 
 def main() -> None:
