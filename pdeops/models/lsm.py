@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from pdeops.grid import Grid
 from pdeops.models.unet import Resolution, UNet
-from pdeops.nn.latent_spectral import NeuralSpectralBlock
+from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.unet import Norm
 
 
 class LSM(UNet):
-    """A `UNet` with a neural spectral block on each level, also the coarsest (`nn.latent_spectral`).
+    """A `UNet` whose trunk has neural spectral blocks on its levels (`nn.latent_spectral.with_blocks`).
 
-    Patches are counted, 2^(levels - 1), ..., 2, 1 along each axis from the finest level on, so that a patch is the same
-    part of the domain at any resolution. heads, tokens, basis: of the blocks; scaled: their logits are divided by the
+    heads, tokens, basis: of the blocks; scaled: their logits are divided by the
     root of a head's channels (the published ones are not).
 
     Source: Wu et al., ICML 2023; thuml's Latent-Spectral-Models, whose weights `lsm_weights.from_lsm` takes over.
@@ -41,7 +38,4 @@ class LSM(UNet):
         options = {"width": width, "levels": levels, "projection": projection, "norm": norm, "resolution": resolution}
         super().__init__(in_channels, out_channels, grid_in, grid_out, **options)  # type: ignore[arg-type]
         self.heads, self.tokens, self.basis, self.scaled = heads, tokens, basis, scaled
-        self.trunk.across = nn.ModuleList(
-            NeuralSpectralBlock(c, 2 ** (levels - 1 - l), heads=heads, tokens=tokens, basis=basis, scaled=scaled)
-            for l, c in enumerate(self.trunk.widths)
-        )
+        with_blocks(self.trunk, heads=heads, tokens=tokens, basis=basis, scaled=scaled)

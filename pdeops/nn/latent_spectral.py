@@ -16,6 +16,7 @@ from pdeops.errors import InputError
 from pdeops.nn.activation import required, suits, threads
 from pdeops.nn.mlp import differentiable
 from pdeops.nn.series import Series
+from pdeops.nn.unet import UNet
 
 
 class NeuralSpectralBlock(nn.Module):
@@ -65,6 +66,19 @@ class NeuralSpectralBlock(nn.Module):
         maps = keys, start, self.value.weight, self.series, scale * self.query.weight, scale * self.query.bias
         v = x.movedim(1, -1).contiguous()
         return latent_spectral(v, self.patches, heads, *maps).movedim(-1, 1)
+
+
+def with_blocks(trunk: UNet, *, heads: int, tokens: int, basis: int, scaled: bool) -> UNet:
+    """The U-Net with a neural spectral block on each of its levels, also the coarsest.
+
+    Patches are counted, 2^(levels - 1), ..., 2, 1 along each axis from the finest level on, so that a patch is the same
+    part of the domain at any resolution.
+    """
+    trunk.across = nn.ModuleList(
+        NeuralSpectralBlock(c, 2**l, heads=heads, tokens=tokens, basis=basis, scaled=scaled)
+        for c, l in zip(trunk.widths, reversed(range(trunk.levels)), strict=True)
+    )
+    return trunk
 
 
 def latent_spectral(v: Tensor, patches: int, heads: int, *maps: Tensor) -> Tensor:

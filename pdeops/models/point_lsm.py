@@ -1,0 +1,122 @@
+"""Latent spectral model of fields at scattered points."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn import nonuniform
+from pdeops.nn.coordinates import coordinates
+from pdeops.nn.deformation import Deformation
+from pdeops.nn.latent_spectral import with_blocks
+from pdeops.nn.mlp import MLP
+from pdeops.nn.pointwise import Pointwise
+from pdeops.nn.spectral_conv import SpectralConv
+from pdeops.nn.unet import Norm, UNet
+from pdeops.points import Points
+
+
+class PointLSM(nn.Module):
+    """u = Q(F_xi^-1 R_2 F trunk(gelu(F^-1 R_1 F_xi P(a, x) + W_1 y)) + W_2 x), values at points in, values at points
+    out: P and W linear, R one complex matrix per mode, y the places of a latent lattice, the trunk an LSM's.
+
+    F_xi are the Fourier coefficients of values at the points xi, x by a learned change of coordinates (`deformation`):
+    the mean, by the points' weights, of v exp(-2 pi i f . xi), so that they converge as points become more. Points are
+    taken a few at a time, forward and backward, so that memory does not grow with points times modes.
+
+    grid: the latent lattice, periodic nodes on a box that holds the points; modes: kept of both transforms, both signs
+    together, one number or one per axis; code: how many numbers describe a sample as a whole (`forward`), seen by the
+    deformation; other options as `LSM`'s.
+
+    Source: Wu et al., ICML 2023, Elasticity, whose coefficients are sums over the points and so grow with their number,
+    and whose series at the points takes conjugates at -1 - f in place of -f along the first axis.
+    Raises InputError on sizes and names out of range, and inputs of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        grid: Grid,
+        *,
+        width: int = 32,
+        modes: int = 24,
+        levels: int = 5,
+        heads: int = 8,
+        tokens: int = 4,
+        basis: int = 12,
+        projection: int = 128,
+        norm: Norm = "group",
+        deformation: bool = True,
+        code: int = 0,
+    ) -> None:
+        super().__init__()
+        d = grid.ndim
+        if not 1 <= d <= 3 or any(not axis.periodic for axis in grid):
+            raise InputError(f"PointLSM's latent lattice has one to three axes with periodic nodes; got {grid}")
+        if projection < 1 or code < 0:
+            raise InputError(f"model.projection={projection}, model.code={code}: wanted at least 1 and 0")
+        if code and not deformation:
+            raise InputError(f"model.code={code} is what the deformation sees, and there is none: model.code=0")
+        if min(grid.shape) < modes:
+            raise InputError(f"model.modes={modes}: a latent lattice of {grid.shape} nodes does not hold as many")
+        self.in_channels, self.out_channels, self.grid, self.code = in_channels, out_channels, grid, code
+        self.lifting = Pointwise(in_channels + d, width)
+        self.deformation = Deformation(d, code) if deformation else None
+        self.inward, self.outward = (SpectralConv(width, width, (modes,) * d) for _ in range(2))
+        self.latent_places, self.places = Pointwise(d, width), Pointwise(d, width)
+        self.trunk = with_blocks(UNet(d, width, levels, norm), heads=heads, tokens=tokens, basis=basis, scaled=False)
+        self.head = MLP(width, projection, out_channels)
+
+    def forward(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
+        """a: (B, in_channels, N), at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).
+
+        Values at points whose mask is False are 0 in the output, and do not matter in the input.
+        """
+        self._check(a, points, out, code)
+        x, xi = self._places(points, a, code)
+        if points.mask is not None:
+            a = torch.where(points.mask.unsqueeze(1), a, 0.0)
+        v = self.lifting(torch.cat([a.movedim(1, -1), x.expand(len(a), -1, -1)], -1))
+        n = self.grid.shape
+        z = nonuniform.analyse(v, xi, points.measure(), self.inward.modes)
+        z = self.inward.weight(z, (0,) * self.grid.ndim)
+        field = self.inward.transform.synthesise(z, n, n, self.inward.stored)
+        field = F.gelu(field + self.latent_places(coordinates(self.grid, n, a).movedim(0, -1).unsqueeze(0)))
+        field = self.trunk(field.movedim(-1, 1)).movedim(1, -1)
+        if out is not None:
+            points = out
+            x, xi = self._places(out, a, code)
+        z = self.outward.coefficients(field, n)
+        u = self.head(nonuniform.synthesise(z, xi, self.outward.modes) + self.places(x)).movedim(-1, 1)
+        return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
+
+    def _places(self, points: Points, a: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x and xi, (B or 1, N, d), the box scaled to [0, 1]."""
+        start, length = (
+            points.x.new_tensor([getattr(axis, name) for axis in self.grid]) for name in ("start", "length")
+        )
+        x = ((points.x - start) / length).to(a)
+        x = x if x.ndim == 3 else x.unsqueeze(0)
+        if points.mask is not None:
+            x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
+        return x, x if self.deformation is None else self.deformation(x, code)
+
+    def _check(self, a: Tensor, points: Points, out: Points | None, code: Tensor | None) -> None:
+        if a.ndim != 3 or a.shape[1] != self.in_channels:
+            raise InputError(
+                f"PointLSM got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, points)"
+            )
+        if points.x.shape[-2] != a.shape[2]:
+            raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
+        for place in (points, out):
+            if place is not None and place.ndim != self.grid.ndim:
+                raise InputError(f"points in {place.ndim} dimensions; the latent lattice has {self.grid.ndim}")
+            if place is not None and place.batch not in (None, len(a)):
+                raise InputError(f"the points of {place.batch} samples for the values of {len(a)}")
+        given, wanted = None if code is None else tuple(code.shape), (len(a), self.code) if self.code else None
+        if given != wanted:
+            raise InputError(f"a code of shape {given}; wanted {wanted} (model.code={self.code})")
