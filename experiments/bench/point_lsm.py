@@ -94,8 +94,8 @@ def measure(case: Case, options: argparse.Namespace) -> None:
         every["thuml"] = contender(model, partial(run, x, code=code))
     grid, nothing = Grid(Axis(name, LATENT) for name in "xy"), x.new_zeros(case.batch, 0, case.points)
     for name, norm in (("**ours**, norm=batch", "batch"), ("**ours**, as it comes (norm=group)", "group")):
-        own = PointLSM(0, 1, grid, width=case.width, code=CODE, norm=norm)  # type: ignore[arg-type]
-        every[name] = contender(own, partial(own, nothing, Points(x), code=code))
+        own = PointLSM(0, 1, grid, grid, width=case.width, latent=LATENT, code=CODE, norm=norm)  # type: ignore[arg-type]
+        every[name] = contender(own, partial(own.at, nothing, Points(x), code=code))
     rows(case, every, options.repeats)
 
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pdeops.grid import Axis, Grid
 from pdeops.memory import keep_freed
 from pdeops.models.lsm import LSM
 from pdeops.models.point_lsm import PointLSM
@@ -83,7 +82,7 @@ def main() -> None:
         def predict(samples: Tensor) -> tuple[Tensor, Tensor]:
             own = which[samples]
             out = Points(nodes) if everywhere else None
-            found = points_model(at(a, samples, own), Points(nodes[own]), out)
+            found = points_model.at(at(a, samples, own), Points(nodes[own]), out)
             return found, u[samples] if everywhere else at(u, samples, own)
 
         return predict
@@ -92,7 +91,7 @@ def main() -> None:
         return lattice_model(a[samples].unflatten(2, (N, N))).flatten(2), u[samples]
 
     torch.manual_seed(0)
-    points_model = PointLSM(1, 1, Grid(Axis(name, 64) for name in "xy"), width=WIDTH)
+    points_model = PointLSM(1, 1, problem.grid, problem.grid, width=WIDTH)
     lattice_model = LSM(1, 1, problem.grid, problem.grid, width=WIDTH)
     print("| model | given at | asked at | relative L2 |\n|---|---|---|---|")
     own = drawn(len(a), options.points)

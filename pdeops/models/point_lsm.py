@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdeops.errors import InputError
-from pdeops.grid import Grid
+from pdeops.grid import Axis, Grid
 from pdeops.nn import nonuniform
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.deformation import Deformation
@@ -27,9 +29,9 @@ class PointLSM(nn.Module):
     the mean, by the points' weights, of v exp(-2 pi i f . xi), so that they converge as points become more. Points are
     taken a few at a time, forward and backward, so that memory does not grow with points times modes.
 
-    grid: the latent lattice, periodic nodes on a box that holds the points; modes: kept of both transforms, both signs
-    together, one number or one per axis; code: how many numbers describe a sample as a whole (`forward`), seen by the
-    deformation; other options as `LSM`'s.
+    A grid is the points of its nodes, with their weights; scattered ones go through `at`. latent: nodes per axis of the
+    latent lattice, on the domain of grid_in; modes: kept of both transforms per axis, both signs together; code: how
+    many numbers describe a sample as a whole (`at`), seen by the deformation; other options as `LSM`'s.
 
     Source: Wu et al., ICML 2023, Elasticity, whose coefficients are sums over the points and so grow with their number,
     and whose series at the points takes conjugates at -1 - f in place of -f along the first axis.
@@ -40,10 +42,12 @@ class PointLSM(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        grid: Grid,
+        grid_in: Grid,
+        grid_out: Grid,
         *,
         width: int = 32,
-        modes: int = 24,
+        latent: int = 64,
+        modes: int | Sequence[int] = 24,
         levels: int = 5,
         heads: int = 8,
         tokens: int = 4,
@@ -54,25 +58,56 @@ class PointLSM(nn.Module):
         code: int = 0,
     ) -> None:
         super().__init__()
-        d = grid.ndim
-        if not 1 <= d <= 3 or any(not axis.periodic for axis in grid):
-            raise InputError(f"PointLSM's latent lattice has one to three axes with periodic nodes; got {grid}")
+        d = grid_in.ndim
+        if grid_in.names != grid_out.names:
+            raise InputError(f"PointLSM keeps its axes; got {grid_in.names} in and {grid_out.names} out")
+        if not 1 <= d <= 3:
+            raise InputError(f"PointLSM works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
         if projection < 1 or code < 0:
             raise InputError(f"model.projection={projection}, model.code={code}: wanted at least 1 and 0")
         if code and not deformation:
             raise InputError(f"model.code={code} is what the deformation sees, and there is none: model.code=0")
-        if min(grid.shape) < modes:
-            raise InputError(f"model.modes={modes}: a latent lattice of {grid.shape} nodes does not hold as many")
-        self.in_channels, self.out_channels, self.grid, self.code = in_channels, out_channels, grid, code
+        self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
+        if len(self.modes) != d:
+            raise InputError(f"model.modes={list(self.modes)}; wanted one or {d}, one for each of {grid_in.names}")
+        if not 1 <= min(self.modes) <= max(self.modes) <= latent:
+            raise InputError(
+                f"model.modes={list(self.modes)}, model.latent={latent}: wanted modes that so many nodes hold"
+            )
+        self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out
+        self.width, self.latent, self.levels, self.heads = width, latent, levels, heads
+        self.tokens, self.basis, self.projection, self.norm = tokens, basis, projection, norm
+        self.deformation, self.code = deformation, code
+        self.lattice = Grid(Axis(axis.name, latent, axis.length, start=axis.start) for axis in grid_in)
         self.lifting = Pointwise(in_channels + d, width)
-        self.deformation = Deformation(d, code) if deformation else None
-        self.inward, self.outward = (SpectralConv(width, width, (modes,) * d) for _ in range(2))
+        self.warp = Deformation(d, code) if deformation else None
+        self.inward, self.outward = (SpectralConv(width, width, self.modes) for _ in range(2))
         self.latent_places, self.places = Pointwise(d, width), Pointwise(d, width)
         self.trunk = with_blocks(UNet(d, width, levels, norm), heads=heads, tokens=tokens, basis=basis, scaled=False)
         self.head = MLP(width, projection, out_channels)
 
-    def forward(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
-        """a: (B, in_channels, N), at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out), on another grid of these axes, or at points
+        (N, d) or (B, N, d): (B, out_channels, N)."""
+        own = self.grid_in
+        if a.ndim != own.ndim + 2 or a.shape[1] != self.in_channels:
+            raise InputError(
+                f"PointLSM got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
+                f"{', '.join(own.names)})"
+            )
+        nodes, values = _nodes(own.resized(a.shape[2:]), a), a.flatten(2)
+        if isinstance(out, Tensor):
+            return self.at(values, nodes, Points(out))
+        if out is None:
+            pairs = zip(a.shape[2:], own.shape, self.grid_out.shape, strict=True)
+            out = self.grid_out.resized([n if old == new else round(n * new / old) for n, old, new in pairs])
+        if out.names != own.names:
+            raise InputError(f"out={out} has other axes than this PointLSM: {own.names}")
+        same = own.resized(a.shape[2:]) == out
+        return self.at(values, nodes, None if same else _nodes(out, a)).unflatten(2, out.shape)
+
+    def at(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
+        """(B, in_channels, N), values at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).
 
         Values at points whose mask is False are 0 in the output, and do not matter in the input.
         """
@@ -81,11 +116,11 @@ class PointLSM(nn.Module):
         if points.mask is not None:
             a = torch.where(points.mask.unsqueeze(1), a, 0.0)
         v = self.lifting(torch.cat([a.movedim(1, -1), x.expand(len(a), -1, -1)], -1))
-        n = self.grid.shape
+        n = self.lattice.shape
         z = nonuniform.analyse(v, xi, points.measure(), self.inward.modes)
-        z = self.inward.weight(z, (0,) * self.grid.ndim)
+        z = self.inward.weight(z, (0,) * len(n))
         field = self.inward.transform.synthesise(z, n, n, self.inward.stored)
-        field = F.gelu(field + self.latent_places(coordinates(self.grid, n, a).movedim(0, -1).unsqueeze(0)))
+        field = F.gelu(field + self.latent_places(coordinates(self.lattice, n, a).movedim(0, -1).unsqueeze(0)))
         field = self.trunk(field.movedim(-1, 1)).movedim(1, -1)
         if out is not None:
             points = out
@@ -95,15 +130,13 @@ class PointLSM(nn.Module):
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
 
     def _places(self, points: Points, a: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x and xi, (B or 1, N, d), the box scaled to [0, 1]."""
-        start, length = (
-            points.x.new_tensor([getattr(axis, name) for axis in self.grid]) for name in ("start", "length")
-        )
-        x = ((points.x - start) / length).to(a)
+        """x and xi, (B or 1, N, d), the domain scaled to [0, 1]."""
+        box = points.x.new_tensor([[axis.start, axis.length] for axis in self.lattice])
+        x = ((points.x - box[:, 0]) / box[:, 1]).to(a)
         x = x if x.ndim == 3 else x.unsqueeze(0)
         if points.mask is not None:
             x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
-        return x, x if self.deformation is None else self.deformation(x, code)
+        return x, x if self.warp is None else self.warp(x, code)
 
     def _check(self, a: Tensor, points: Points, out: Points | None, code: Tensor | None) -> None:
         if a.ndim != 3 or a.shape[1] != self.in_channels:
@@ -113,10 +146,15 @@ class PointLSM(nn.Module):
         if points.x.shape[-2] != a.shape[2]:
             raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
         for place in (points, out):
-            if place is not None and place.ndim != self.grid.ndim:
-                raise InputError(f"points in {place.ndim} dimensions; the latent lattice has {self.grid.ndim}")
+            if place is not None and place.ndim != self.lattice.ndim:
+                raise InputError(f"points in {place.ndim} dimensions; this PointLSM has {self.lattice.ndim}")
             if place is not None and place.batch not in (None, len(a)):
                 raise InputError(f"the points of {place.batch} samples for the values of {len(a)}")
         given, wanted = None if code is None else tuple(code.shape), (len(a), self.code) if self.code else None
         if given != wanted:
             raise InputError(f"a code of shape {given}; wanted {wanted} (model.code={self.code})")
+
+
+def _nodes(grid: Grid, like: Tensor) -> Points:
+    x, weights = grid.points().flatten(0, -2), grid.weights().flatten()
+    return Points(x.to(like.device), weights.to(like.device))

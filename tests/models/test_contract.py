@@ -16,9 +16,10 @@ from pdeops.overrides import shipped
 from pdeops.window import Window
 
 NAMES = sorted(p.stem for p in shipped("conf").joinpath("model").glob("*.yaml"))
-SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3}
+SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3, "latent": 16}
 FRAMES = {"sfno": (3, 5)}  # in and out, of models with a time axis of their own
 STENCILS = ["mgno"]
+ANYWHERE = ["point_lsm"]  # values at points that are no lattice
 ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 is wrong on odd sizes
 
 
@@ -138,9 +139,12 @@ def test_a_wrong_input_is_refused_with_both_shapes(name):
 
 
 def test_points_are_refused_or_served(name):
-    model = build(name, Grid.periodic((16, 16)))
+    model, a, points = build(name, Grid.periodic((16, 16))), randn(name, 1, 16, 16), torch.rand(5, 2)
+    if name in ANYWHERE:
+        assert model(a, points).shape == (1, 2, 5)
+        return
     with pytest.raises(InputError):
-        model(randn(name, 1, 16, 16), torch.rand(5, 2))
+        model(a, points)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

@@ -16,7 +16,8 @@ def box(n=16, d=2):
 
 def small(d=2, **options):
     torch.manual_seed(0)
-    return PointLSM(2, 1, box(d=d), width=8, modes=6, levels=3, projection=16, **options)
+    sizes = {"width": 8, "latent": 16, "modes": 6, "levels": 3, "projection": 16}
+    return PointLSM(2, 1, box(d=d), box(d=d), **(sizes | options))
 
 
 def cloud(batch, n, d=2):
@@ -28,32 +29,45 @@ def cloud(batch, n, d=2):
 def test_shapes_and_gradients(d, options):
     model, code = small(d, **options), torch.randn(2, 3) if options.get("code") else None
     a, points = torch.randn(2, 2, 21), Points(cloud(2, 21, d))
-    u = model(a, points, code=code)
+    u = model.at(a, points, code=code)
     assert u.shape == (2, 1, 21)
     u.square().mean().backward()
     for name, p in model.named_parameters():
         assert p.grad.isfinite().all(), name
         assert p.grad.count_nonzero() > 0, name
-    assert model(a, points, Points(cloud(2, 5, d)), code).shape == (2, 1, 5)
+    assert model.at(a, points, Points(cloud(2, 5, d)), code).shape == (2, 1, 5)
+
+
+@pytest.mark.parametrize("nodes", ["uniform", "cell", "chebyshev", "periodic"])
+def test_a_grid_is_the_points_of_its_nodes(nodes):
+    grid = Grid([Axis("x", 9, nodes=nodes), Axis("y", 12, length=3.0, nodes=nodes)])
+    model, a = PointLSM(2, 1, grid, grid, width=8, latent=16, modes=6, levels=3), torch.randn(2, 2, 9, 12)
+    x, weights = grid.points().flatten(0, 1), grid.weights().flatten()
+    u = model(a)
+    torch.testing.assert_close(u.flatten(2), model.at(a.flatten(2), Points(x, weights)), atol=2e-6, rtol=0)
+    torch.testing.assert_close(model(a, x), u.flatten(2), atol=2e-6, rtol=0)
+    torch.testing.assert_close(model(a, grid.resized((17, 23))).shape, (2, 1, 17, 23))
+    if nodes != "cell":  # the first node stays the first
+        torch.testing.assert_close(model(a, grid.resized((17, 23)))[..., 0, 0], u[..., 0, 0], atol=2e-6, rtol=0)
 
 
 def test_values_do_not_depend_on_order_or_company():
     model, a, x = small().eval(), torch.randn(3, 2, 40), cloud(3, 40)
-    u = model(a, Points(x))
+    u = model.at(a, Points(x))
     order = torch.randperm(40)
-    torch.testing.assert_close(model(a[..., order], Points(x[:, order])), u[..., order], atol=2e-6, rtol=0)
-    torch.testing.assert_close(model(a[1:2], Points(x[1:2])), u[1:2], atol=2e-6, rtol=0)
+    torch.testing.assert_close(model.at(a[..., order], Points(x[:, order])), u[..., order], atol=2e-6, rtol=0)
+    torch.testing.assert_close(model.at(a[1:2], Points(x[1:2])), u[1:2], atol=2e-6, rtol=0)
     torch.testing.assert_close(
-        model(a[1:], Points(x[1])), torch.cat([u[1:2], model(a[2:], Points(x[1]))]), atol=2e-6, rtol=0
+        model.at(a[1:], Points(x[1])), torch.cat([u[1:2], model.at(a[2:], Points(x[1]))]), atol=2e-6, rtol=0
     )
 
 
 def test_a_point_twice_at_half_its_weight_changes_nothing():
     model, a, x = small().eval(), torch.randn(1, 2, 30), cloud(1, 30)
     weights = torch.rand(30) + 0.1
-    u = model(a, Points(x, weights=weights))
+    u = model.at(a, Points(x, weights=weights))
     twice = torch.cat([weights[:7] / 2, weights[7:], weights[:7] / 2])
-    doubled = model(torch.cat([a, a[..., :7]], -1), Points(torch.cat([x, x[:, :7]], 1), weights=twice))
+    doubled = model.at(torch.cat([a, a[..., :7]], -1), Points(torch.cat([x, x[:, :7]], 1), weights=twice))
     torch.testing.assert_close(doubled, torch.cat([u, u[..., :7]], -1), atol=2e-6, rtol=0)
 
 
@@ -63,8 +77,8 @@ def test_what_fills_up_a_sample_does_not_count():
     mask = torch.cat([torch.ones(1, 30, dtype=torch.bool), torch.zeros(1, 5, dtype=torch.bool)], 1)
     filled = Points(torch.cat([x, x.new_full((1, 5, 2), nothing)], 1), mask=mask)
     a_filled = torch.cat([a, a.new_full((1, 2, 5), nothing)], -1)
-    u = model(a_filled, filled)
-    torch.testing.assert_close(u[..., :30], model(a, Points(x)), atol=2e-6, rtol=0)
+    u = model.at(a_filled, filled)
+    torch.testing.assert_close(u[..., :30], model.at(a, Points(x)), atol=2e-6, rtol=0)
     assert u[..., 30:].count_nonzero() == 0
     u.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
@@ -77,7 +91,7 @@ def test_converges_as_points_become_more():
     def at(n):
         x = 2 * torch.rand(1, n, 2, dtype=torch.float64) - 1
         a = torch.stack([x[..., 0].cos(), x.prod(-1)], 1)
-        return model(a, Points(x), Points(fixed))
+        return model.at(a, Points(x), Points(fixed))
 
     torch.manual_seed(1)
     fixed = 2 * torch.rand(1, 50, 2, dtype=torch.float64) - 1
@@ -91,22 +105,22 @@ def test_converges_as_points_become_more():
 
 def test_the_number_of_points_at_a_time_changes_nothing(monkeypatch):
     model, a, points = small().double(), torch.randn(2, 2, 50, dtype=torch.float64), Points(cloud(2, 50).double())
-    whole = model(a, points)
+    whole = model.at(a, points)
     monkeypatch.setattr(nonuniform, "ENTRIES", 500)
-    torch.testing.assert_close(model(a, points), whole, atol=1e-12, rtol=0)
+    torch.testing.assert_close(model.at(a, points), whole, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda m: m(torch.randn(2, 3, 5), Points(cloud(2, 5))), "wanted \\(batch, 2 channels, points\\)"),
-        (lambda m: m(torch.randn(2, 2, 5), Points(cloud(2, 6))), "values at 5 points, and the places of 6"),
-        (lambda m: m(torch.randn(2, 2, 5), Points(cloud(3, 5))), "the points of 3 samples for the values of 2"),
-        (lambda m: m(torch.randn(2, 2, 5), Points(cloud(2, 5, 3))), "points in 3 dimensions"),
-        (lambda m: m(torch.randn(2, 2, 5), Points(cloud(2, 5)), code=torch.randn(2, 1)), "wanted None"),
-        (lambda m: small(code=3)(torch.randn(2, 2, 5), Points(cloud(2, 5))), "wanted \\(2, 3\\)"),
-        (lambda m: PointLSM(1, 1, Grid([Axis("x", 32, nodes="uniform")])), "periodic nodes"),
-        (lambda m: PointLSM(1, 1, box(16)), "modes=24"),
+        (lambda m: m.at(torch.randn(2, 3, 5), Points(cloud(2, 5))), "wanted \\(batch, 2 channels, points\\)"),
+        (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(2, 6))), "values at 5 points, and the places of 6"),
+        (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(3, 5))), "the points of 3 samples for the values of 2"),
+        (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(2, 5, 3))), "points in 3 dimensions"),
+        (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(2, 5)), code=torch.randn(2, 1)), "wanted None"),
+        (lambda m: small(code=3).at(torch.randn(2, 2, 5), Points(cloud(2, 5))), "wanted \\(2, 3\\)"),
+        (lambda m: m(torch.randn(2, 2, 5, 5), box(d=1)), "has other axes"),
+        (lambda m: small(d=2, modes=17), r"modes=\[17, 17\], model.latent=16"),
         (lambda m: small(deformation=False, code=2), "model.code=0"),
     ],
 )
