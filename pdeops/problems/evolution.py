@@ -21,7 +21,7 @@ from pdeops.norms import Lp, weak_norm
 from pdeops.problems.base import Problem, Progress, Solution
 from pdeops.problems.inputs import Inputs
 from pdeops.solvers.schemes import Nonlinearity
-from pdeops.solvers.steppers import Diverged, Pace, Stepper, floored
+from pdeops.solvers.steppers import Diverged, Pace, Stepper, floored, relative
 
 Coefficient = float | Sequence[float]  # one value, or [low, high]: drawn per sample, an input channel
 Tendency = Callable[[Tensor], Tensor]
@@ -277,5 +277,5 @@ class Evolution(Problem):
 
 def _far(u: Tensor, v: Tensor) -> Tensor:
     """Relative distance of trajectories (B, C, T, *space) after their first state, of the worst channel."""
-    u, v = u[:, :, 1:].flatten(2), v[:, :, 1:].flatten(2)
-    return (torch.linalg.vector_norm(u - v, dim=2) / floored(torch.linalg.vector_norm(u, dim=2))).amax(1)
+    u, v = u[:, :, 1:], v[:, :, 1:]
+    return relative(u - v, u)

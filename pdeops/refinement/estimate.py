@@ -13,7 +13,7 @@ from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
 from pdeops.refinement.mild import Mild, evolving
 from pdeops.solvers.duhamel import Duhamel
-from pdeops.solvers.steppers import Diverged, floored
+from pdeops.solvers.steppers import Diverged, relative
 
 NODES = 12  # of the quadrature in time; two thirds of them give the floor
 WORTH = 1e-3  # a bound below this is told by the solver, whatever its share of the error
@@ -97,8 +97,8 @@ def _floor(mild: Mild, errors: Tensor, c: Tensor, tendencies: Tensor) -> Tensor:
 def _outside(u: Tensor, mild: Mild, c: Tensor) -> Tensor:
     """(B,): the relative norm of what of the predicted frames the basis does not hold (Nyquist modes), all of it
     error."""
-    u, held = u[:, :, mild.known :].double().flatten(2), mild.values(c[mild.known :]).flatten(2)
-    return (torch.linalg.vector_norm(u - held, dim=2) / floored(torch.linalg.vector_norm(u, dim=2))).amax(1)
+    u = u[:, :, mild.known :].double()
+    return relative(u - mild.values(c[mild.known :]), u)
 
 
 def _doubtful(found: Estimate, smallest: float) -> Tensor:

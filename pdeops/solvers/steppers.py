@@ -224,6 +224,11 @@ def floored(norms: Tensor) -> Tensor:
     return norms.maximum(info.eps**0.5 * norms.amax(1, keepdim=True)).clamp_min(info.tiny)
 
 
+def relative(error: Tensor, u: Tensor) -> Tensor:
+    """(B,): the L2 norms of an error (B, C, ...) by those of the fields u, of the worst channel."""
+    return (_norms(error) / floored(_norms(u))).amax(1)
+
+
 def _norms(u: Tensor) -> Tensor:
     """(B, C)"""
     return torch.linalg.vector_norm(u.reshape(*u.shape[:2], -1), dim=2)

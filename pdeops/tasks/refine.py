@@ -19,7 +19,7 @@ from pdeops.refinement.estimate import Estimate
 from pdeops.refinement.mild import evolving
 from pdeops.refinement.refine import Method, check_choice, refine
 from pdeops.refinement.refined import History, judged
-from pdeops.solvers.steppers import floored
+from pdeops.solvers.steppers import floored, relative
 from pdeops.surrogate import Surrogate
 
 REFERENCE = 1e-8  # relative error of the solution that true errors are taken against, at most
@@ -93,10 +93,9 @@ class Refine:
         def state(v: Tensor, estimate: Estimate) -> State:
             truth, error = exact, v[:, :, known:] - exact
             slope, size = (h1(x).square().sum(2).sqrt() for x in (error, truth))
+            slopes = (slope / floored(size)).amax()
             residual = residual_norm(problem, inputs, v, grid).amax()
-            return State(
-                float(estimate.error), _relative(error, truth), float((slope / floored(size)).amax()), float(residual)
-            )
+            return State(float(estimate.error), float(relative(error, truth)), float(slopes), float(residual))
 
         start = time.perf_counter()
         found = refine(problem, inputs, u, grid, known, tol=self.tol, method=self.method, period=surrogate.period)
@@ -109,7 +108,7 @@ class Refine:
             int(found.frames),
             seconds,
             serial_seconds,
-            _relative(serial - exact, exact),
+            float(relative(serial - exact, exact)),
             found.history[0],
             (exact[0], u[0, :, known:], found.u[0, :, known:]),
         )
@@ -120,9 +119,3 @@ class Refine:
         start = time.perf_counter()
         path, _ = problem.flow(a, u, times)
         return path[:, :, 1:], time.perf_counter() - start
-
-
-def _relative(error: Tensor, truth: Tensor) -> float:
-    """Of the worst channel, as errors are estimated."""
-    gap, size = (torch.linalg.vector_norm(x.flatten(2), dim=2) for x in (error, truth))
-    return float((gap / floored(size)).amax())

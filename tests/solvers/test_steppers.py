@@ -149,6 +149,12 @@ def test_channels_are_measured_by_themselves_down_to_round_off():
     assert (steppers.floored(norms)[2] > 0).all()
 
 
+def test_a_relative_error_is_of_the_worst_channel():
+    u = torch.stack([torch.ones(4, 3), 2 * torch.ones(4, 3)]).unsqueeze(0).to(torch.float64)
+    error = torch.stack([0.1 * torch.ones(4, 3), 0.3 * torch.ones(4, 3)]).unsqueeze(0).to(torch.float64)
+    torch.testing.assert_close(steppers.relative(error, u), torch.tensor([0.15], dtype=torch.float64))
+
+
 @pytest.mark.parametrize("dt", [0.05, "auto"])
 def test_blow_up_names_the_sample_the_step_and_the_remedy(dt):
     with pytest.raises(Diverged, match=r"sample 1: .*no longer finite at time .*step \d+.*aise problem.n") as caught:
