@@ -169,12 +169,12 @@ def notes(sweep: Sweep, found: Sequence[Row]) -> list[str]:
     trained, finest = _size(sweep.problem.grid), solved(sweep.problem)
     where = "each lattice itself" if finest is sweep.problem else f"{_size(finest.grid)} nodes"
     ways = (
-        f"{model}: {' and '.join(dict.fromkeys(getattr(s.model, 'resolution', 'native') for s in surrogates))}"
+        f"{model} ({' and '.join(dict.fromkeys(getattr(s.model, 'resolution', 'native') for s in surrogates))})"
         for model, surrogates in sweep.models.items()
     )
     return [
         f"Relative L2 over {len(sweep.samples)} test samples, solved on {where}.",
-        f"Trained on {trained}; the way to other lattices, {'; '.join(ways)}.",
+        f"Trained on {trained}; the ways to other lattices: {'; '.join(ways)}.",
         *(f"{model} on {_size(row.grid)}: {why}" for row in found for model, why in row.refusals.items()),
     ]
 

@@ -143,7 +143,7 @@ def test_ways_are_told_once_and_not_as_warnings(capfd):
     told = notes(chosen, found)
     assert told == [
         "Relative L2 over 3 test samples, solved on each lattice itself.",
-        "Trained on 9 x 9; the way to other lattices, FNO: native; MgNO: cascade and resample.",
+        "Trained on 9 x 9; the ways to other lattices: FNO (native); MgNO (cascade and resample).",
     ]
     err = capfd.readouterr().err
     assert "a title, solving 3 samples on 17 x 17" in err

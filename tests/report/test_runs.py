@@ -22,8 +22,8 @@ def leave(folder, seed=0, model="FNO", loss="RelativeLp", l2=0.1, log=()):
 
 
 def test_runs_are_found_at_any_depth_and_grouped_by_experiment_and_model(tmp_path):
-    leave(tmp_path / "a" / "sweep" / "1", seed=1)
-    leave(tmp_path / "a" / "sweep" / "0", seed=0, l2=0.3)
+    leave(tmp_path / "a" / "sweep" / "0", seed=1)
+    leave(tmp_path / "a" / "sweep" / "1", seed=0, l2=0.3)
     leave(tmp_path / "b", model="MgNO", loss="RelativeH1")
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "config.json").write_text("{}")
