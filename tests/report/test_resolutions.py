@@ -14,7 +14,6 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.norms import Lp, relative_error
 from pdeops.problems.burgers1d import Burgers1D
 from pdeops.problems.darcy import Darcy
-from pdeops.problems.helmholtz import Helmholtz
 from pdeops.problems.poisson import Poisson
 from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.report.lattices import lattices, truths
@@ -232,7 +231,7 @@ def test_what_cannot_be_swept(run, tmp_path):
 
 
 def test_a_panel_for_each_experiment(tmp_path, monkeypatch):
-    problem = Helmholtz(n=9, frequency=10.0)
+    problem = Poisson(n=9)
     models = {"$one": [on(problem, Refusing(problem, 1.1))], "two": [on(problem, Solver(problem, 1.2))]}
     found = list(rows(sweep(problem, models, [0.5, 2, 1])))
     drawn = []
