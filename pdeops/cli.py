@@ -55,6 +55,21 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--animate", action="store_true", help="a .gif of the samples through time")
     show.add_argument("--force", action="store_true", help="replace an existing FIGURE")
     show.set_defaults(run=_show)
+
+    lattices = commands.add_parser("resolutions", help="test errors of finished runs of steady problems by lattice")
+    lattices.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one that holds several")
+    lattices.add_argument(
+        "--factors",
+        type=float,
+        nargs="+",
+        default=[0.5, 1.0, 2.0, 4.0],
+        metavar="F",
+        help="lattices, by intervals relative to the trained one's (default: 0.5 1 2 4)",
+    )
+    lattices.add_argument("--samples", type=int, default=50, metavar="N", help="of the test split (default: 50)")
+    lattices.add_argument("--figure", metavar="FILE", help="draw them: a .png, .svg or .pdf")
+    lattices.add_argument("--force", action="store_true", help="replace an existing FILE")
+    lattices.set_defaults(run=_resolutions)
     return parser
 
 
@@ -91,3 +106,12 @@ def _show(options: argparse.Namespace) -> None:
     samples = options.samples if options.sample is None else options.sample
     settings = {"samples": samples, "field": options.field, "animate": options.animate, "force": options.force}
     print(show(options.file, options.out, **settings))
+
+
+def _resolutions(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from pdeops.report.resolutions import resolutions
+
+    figure = Path(options.figure) if options.figure else None
+    resolutions([Path(run) for run in options.runs], options.factors, options.samples, figure, force=options.force)

@@ -35,6 +35,10 @@ CONFIG, WEIGHTS = "surrogate.json", "weights.safetensors"
 Array = TypeVar("Array", Tensor, np.ndarray)
 
 
+class LatticeWarning(UserWarning):
+    """A model takes another lattice than the trained one in a way that its user should know."""
+
+
 class Surrogate(nn.Module):
     """normalise -> model -> denormalise -> constrain.
 
@@ -66,8 +70,8 @@ class Surrogate(nn.Module):
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
 
         NumPy arrays come back as NumPy arrays. Where a model has several ways to take another lattice than the trained
-        one, a warning says which it takes. Raises InputError if `a` has the wrong channels or axes, or holds values
-        that are not finite.
+        one, a `LatticeWarning` says which it takes. Raises InputError if `a` has the wrong channels or axes, or holds
+        values that are not finite.
         """
         with _inference(self):
             return _like(a, self(self._native(self._checked(a)), out))
@@ -164,7 +168,7 @@ class Surrogate(nn.Module):
             raise InputError("the input holds NaN or infinite values")
         told: Callable[..., str | None] = getattr(self.model, "told", lambda n: None)
         if (sentence := told(a.shape[2:])) is not None:
-            warnings.warn(sentence, stacklevel=3)
+            warnings.warn(sentence, LatticeWarning, stacklevel=3)
         return a
 
     def describe(self) -> dict[str, Any]:

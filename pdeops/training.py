@@ -20,8 +20,10 @@ from pdeops.errors import InputError, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve
+from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
 from pdeops.surrogate import Surrogate, load, read_checkpoint
+from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.window import Window
 
@@ -42,7 +44,7 @@ def train(config: dict[str, Any]) -> float | None:
     trainer = build(
         "trainer",
         config["trainer"],
-        callbacks=[build("callbacks", node) for node in (config["callbacks"] or {}).values() if node]
+        callbacks=[Clock(), *(build("callbacks", node) for node in (config["callbacks"] or {}).values() if node)]
         + [Compile()] * config["compile"],
         logger=[build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
@@ -56,8 +58,10 @@ def train(config: dict[str, Any]) -> float | None:
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
         model = task.surrogate.model
-        parameters = sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
-        print(f"{type(model).__name__} with {parameters:,} parameters on {data.file_path}; run in {out}", flush=True)
+        print(
+            f"{type(model).__name__} with {parameters(model):,} parameters on {data.file_path}; run in {out}",
+            flush=True,
+        )
     if config["train"]:
         _fit(trainer, task, data, config["ckpt_path"])
     elif config["ckpt_path"]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from pdeops.data.schema import write_arrays
 from pdeops.grid import Axis, Grid
@@ -55,6 +56,15 @@ def test_data_show(run, tmp_path):
     assert run("data", "show", "x.h5", "--force", "--sample", "4", "9", "--field", "u")[0] == 0
     assert run("data", "show", "x.h5", "--animate", "-o", "figures/y.gif")[:2] == (0, "figures/y.gif\n")
     assert "there is no sample 10" in run("data", "show", "x.h5", "--force", "--sample", "10")[2]
+
+
+def test_resolutions_takes_paths_and_numbers(run):
+    status, out, err = run("resolutions", "runs/darcy")
+    assert (status, out) == (2, "")
+    assert "there is no folder runs/darcy" in err
+    for arguments in ([], ["runs", "--factors", "two"]):
+        with pytest.raises(SystemExit):
+            run("resolutions", *arguments)
 
 
 def test_help_of_train_lists_the_choices():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from pdeops.errors import InputError
+from pdeops.report import runs
+from pdeops.report.runs import Run, finished, grouped
 
 MODELS = {"pdeops.models.fno.FNO": "fno", "pdeops.models.neuralop.NeuralOp": "neuralop_fno"}
 # relative L2 errors that Li et al. (ICLR 2021) print: 1000 training samples, 500 epochs
@@ -21,37 +22,32 @@ PUBLISHED = {
 LABELS = {"fno": "pdeops FNO", "neuralop_fno": "neuraloperator 2.0.0 FNO"}
 
 
-class Run(NamedTuple):
-    folder: Path
-    seed: int
-    test: float
-    validation: list[float]  # after each epoch
-
-    def reached(self, error: float) -> int | None:
-        """The first epoch, counted from 1, whose validation error is at most `error`."""
-        return next((i for i, e in enumerate(self.validation, start=1) if e <= error), None)
-
-
 def collect(folders: Sequence[Path]) -> dict[str, dict[str, list[Run]]]:
     """The finished runs of each experiment and model below some folders, in the order of their seeds."""
-    found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for folder in folders:
-        if not folder.is_dir():
-            raise SystemExit(f"there is no folder {folder}")
-    for metrics in (file for folder in folders for file in sorted(folder.rglob("metrics.json"))):
-        config = json.loads((metrics.parent / "config.json").read_text())
-        if config["name"] not in PUBLISHED or config["model"]["_target_"] not in MODELS:
-            continue
-        with open(metrics.parent / "csv" / "metrics.csv", newline="") as f:
-            by_epoch = {int(r["epoch"]): float(r["val/relative_l2"]) for r in csv.DictReader(f) if r["val/relative_l2"]}
-        if min(by_epoch) > 0:
-            raise SystemExit(f"{metrics.parent} is a resumed run: put the first epochs before its csv/metrics.csv")
-        test = json.loads(metrics.read_text())["test/relative_l2"]
-        run = Run(metrics.parent, config["seed"], test, [by_epoch[e] for e in sorted(by_epoch)])
-        found[config["name"]][MODELS[config["model"]["_target_"]]].append(run)
-    for models in found.values():
-        for runs in models.values():
-            runs.sort(key=lambda run: run.seed)
-            if len({run.seed for run in runs}) < len(runs):
-                raise SystemExit(f"two runs of one seed: {[str(run.folder) for run in runs]}")
+    found: dict[str, dict[str, list[Run]]] = defaultdict(dict)
+    ours = (run for run in finished(folders) if run.experiment in PUBLISHED and target(run) in MODELS)
+    for (experiment, model), group in grouped(ours, lambda run: (run.experiment, MODELS[target(run)])).items():
+        found[experiment][model] = group
     return found
+
+
+def target(run: Run) -> str:
+    return run.config["model"]["_target_"]
+
+
+def validation(run: Run) -> list[float]:
+    """The validation error after each epoch."""
+    by_epoch = run.by_epoch("val/relative_l2")
+    if 0 not in by_epoch:
+        raise InputError(f"{run.folder} is a resumed run: put the first epochs before its csv/metrics.csv")
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def reached(run: Run, error: float) -> int | None:
+    """The first epoch, counted from 1, whose validation error is at most `error`."""
+    return next((i for i, e in enumerate(validation(run), start=1) if e <= error), None)
+
+
+def spread(values: Sequence[float], form: str = "{:.4f}") -> str:
+    """Mean and deviation; one run is said to be one."""
+    return runs.spread(values, form) + ("" if len(values) > 1 else " (one run)")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import csv
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from finished import LABELS, PUBLISHED, Run, collect
+from finished import LABELS, PUBLISHED, collect, reached, spread, validation
 
-import pdeops
+from pdeops.app import reported
 from pdeops.report.canvas import pyplot, save
+from pdeops.report.runs import Run, parameters
 
 Seconds = Mapping[tuple[str, str], float]
 
@@ -26,6 +28,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=Path)
     parser.add_argument("--figure", type=Path, default=Path(__file__).parent / "curves.png")
     options = parser.parse_args()
+    sys.exit(reported(lambda: report(options)))
+
+
+def report(options: argparse.Namespace) -> None:
     found, seconds = collect(options.runs), read_seconds(options.epochs)
     problems = [p for p in PUBLISHED if p in found]
     print(*accuracy(problems, found), "", sep="\n")
@@ -53,9 +59,10 @@ def accuracy(problems: Sequence[str], found: Mapping[str, Mapping[str, list[Run]
     for problem in problems:
         title, published = PUBLISHED[problem]
         for model, runs in sorted(found[problem].items()):
-            errors = spread([run.test for run in runs])
+            errors = spread([run.metrics["test/relative_l2"] for run in runs])
             seeds = ", ".join(str(run.seed) for run in runs)
-            cells = (title, LABELS[model], f"{parameters(runs[0]):,}", errors, seeds, f"{published:.4f}")
+            size = f"{parameters(runs[0].surrogate().model):,}"
+            cells = (title, LABELS[model], size, errors, seeds, f"{published:.4f}")
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -67,24 +74,14 @@ def time_to_accuracy(
     lines = ["| problem | error to reach | model | s per epoch | epochs | seconds |", "|---|---|---|---|---|---|"]
     for problem in problems:
         models = found[problem]
-        target = statistics.mean(run.validation[-1] for run in models["neuralop_fno"])
+        target = statistics.mean(validation(run)[-1] for run in models["neuralop_fno"])
         for model, runs in sorted(models.items()):
-            pace, epochs = seconds[problem, model], [run.reached(target) for run in runs]
+            pace, epochs = seconds[problem, model], [reached(run, target) for run in runs]
             times = "-" if None in epochs else spread([pace * e for e in epochs if e], "{:.0f}")
             shown = ", ".join("never" if e is None else str(e) for e in epochs)
             cells = (PUBLISHED[problem][0], f"{target:.4f}", LABELS[model], f"{pace:.2f}", shown, times)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def spread(values: Sequence[float], form: str = "{:.4f}") -> str:
-    mean = form.format(statistics.mean(values))
-    return f"{mean} +- {form.format(statistics.stdev(values))}" if len(values) > 1 else f"{mean} (one run)"
-
-
-def parameters(run: Run) -> int:
-    """Real numbers that the model learns."""
-    return sum(p.numel() * (2 if p.is_complex() else 1) for p in pdeops.load(run.folder).model.parameters())
 
 
 def curves(problems: Sequence[str], found: Mapping[str, Mapping[str, list[Run]]], seconds: Seconds, path: Path) -> None:
@@ -93,7 +90,7 @@ def curves(problems: Sequence[str], found: Mapping[str, Mapping[str, list[Run]]]
     figure, axes = pyplot().subplots(1, len(problems), figsize=size, squeeze=False, layout="constrained")
     for ax, problem in zip(axes[0], problems, strict=True):
         for colour, (model, runs) in zip(("C0", "C1"), sorted(found[problem].items()), strict=True):
-            columns = list(zip(*(run.validation for run in runs), strict=True))
+            columns = list(zip(*(validation(run) for run in runs), strict=True))
             times = [seconds[problem, model] * (i + 1) for i in range(len(columns))]
             ax.semilogy(times, [statistics.mean(c) for c in columns], colour, label=LABELS[model])
             ax.fill_between(times, [min(c) for c in columns], [max(c) for c in columns], color=colour, alpha=0.2)

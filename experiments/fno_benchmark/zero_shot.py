@@ -5,14 +5,14 @@ python experiments/fno_benchmark/zero_shot.py RUNS [RUNS ...] [--nodes 85 141 21
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from finished import LABELS, collect
-from table import spread
+from finished import LABELS, collect, spread
 
-import pdeops
+from pdeops.app import reported
 from pdeops.norms import Lp, relative_error
 from pdeops.problems.darcy import Darcy
 
@@ -25,9 +25,11 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[85, 141, 211])
     parser.add_argument("--samples", type=int, default=200)
     options = parser.parse_args()
-    models = {
-        model: [pdeops.load(run.folder) for run in runs] for model, runs in collect(options.runs)["fno_darcy"].items()
-    }
+    sys.exit(reported(lambda: table(options)))
+
+
+def table(options: argparse.Namespace) -> None:
+    models = {model: [run.surrogate() for run in runs] for model, runs in collect(options.runs)["fno_darcy"].items()}
     if not models:
         raise SystemExit(f"no finished run of fno_darcy in {', '.join(map(str, options.runs))}")
     problem = next(iter(models.values()))[0].problem
