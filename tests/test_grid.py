@@ -103,7 +103,7 @@ def test_every_second_node_of_a_grid_is_a_grid():
 
 def test_a_stride_of_other_nodes_names_those_that_serve():
     grid = Grid((Axis("x", 24), Axis("y", 18, nodes="left")))
-    with pytest.raises(InputError, match=r"every 4 of the 18 left nodes of axis 'y' .*: 1, 2, 3, 6$"):
+    with pytest.raises(InputError, match=r"axis 'y', 18 left nodes: a stride of 4 .*: 1, 2, 3, 6$"):
         grid.every(4)
 
 

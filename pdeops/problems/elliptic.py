@@ -36,8 +36,8 @@ CHUNK = 2**22  # unknowns whose systems are held at once
 @lru_cache  # once, not for every batch
 def _warn_of_coarsening(name: str, n: int, resolution: int) -> None:
     log.warning(
-        "%s: the residual on %d nodes of solutions on %d does not vanish; it does on the nodes they are solved on "
-        "(problem.resolution=null)",
+        "%s: the residual on %d nodes of solutions on %d does not vanish; it does on all of these, "
+        "which problem.resolution=null stores",
         *(name, n, resolution),
     )
 
