@@ -228,8 +228,8 @@ class Grid(tuple[Axis, ...]):
             if stride not in axis.strides:
                 common = sorted(set.intersection(*(set(a.strides) for a in self)))
                 raise InputError(
-                    f"axis {axis.name!r}, {axis.n} {axis.nodes} nodes: a stride of {stride} leaves no {axis.nodes} nodes "
-                    f"of the same interval; strides that do: {', '.join(map(str, common))}"
+                    f"axis {axis.name!r}, {axis.n} {axis.nodes} nodes: a stride of {stride} leaves no {axis.nodes} "
+                    f"nodes of the same interval; strides that do: {', '.join(map(str, common))}"
                 )
         return (..., *(axis.every(stride) for axis in self))
 
