@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, pi, prod
+from types import EllipsisType
 from typing import Literal, Self, SupportsIndex, get_args, overload
 
 import torch
@@ -102,6 +103,18 @@ class Axis:
     def resized(self, n: int) -> Axis:
         """The same interval with `n` nodes."""
         return replace(self, n=n)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Every s of which every s-th node, `every(s)`, is a node of the same axis `resized` to as many."""
+        intervals = self.n - 1 if self.nodes in ("uniform", "chebyshev") else self.n
+        step = 2 if self.nodes == "cell" else 1  # the centre of an even number of cells is none of theirs
+        return tuple(s for s in range(1, intervals + 1, step) if intervals % s == 0)
+
+    def every(self, stride: int) -> slice:
+        """The nodes of the axis with a stride-th of the intervals, for one of `strides`."""
+        first = {"cell": stride // 2, "right": stride - 1}.get(self.nodes, 0)
+        return slice(first, None, stride)
 
 
 def axis_names(d: int) -> str:
@@ -203,6 +216,22 @@ class Grid(tuple[Axis, ...]):
         if len(shape) != self.ndim:
             raise InputError(f"cannot resize a {self.ndim}-axis grid {self.names} to shape {tuple(shape)}")
         return Grid(axis.resized(n) for axis, n in zip(self, shape, strict=True))
+
+    def resized_in_space(self, shape: Sequence[int]) -> Grid:
+        """The same domain with another number of nodes per axis in space; time keeps its own."""
+        return self[: self.ndim - self.space.ndim] + self.space.resized(shape)
+
+    def every(self, stride: int) -> tuple[slice | EllipsisType, ...]:
+        """An index of fields (..., *shape): every stride-th node along each axis, which are those of the same domain
+        `resized` to as many. Raises InputError, which names the strides there are, if an axis has no such nodes."""
+        for axis in self:
+            if stride not in axis.strides:
+                common = sorted(set.intersection(*(set(a.strides) for a in self)))
+                raise InputError(
+                    f"axis {axis.name!r}, {axis.n} {axis.nodes} nodes: a stride of {stride} leaves no {axis.nodes} "
+                    f"nodes of the same interval; strides that do: {', '.join(map(str, common))}"
+                )
+        return (..., *(axis.every(stride) for axis in self))
 
     @overload
     def __getitem__(self, key: SupportsIndex) -> Axis: ...

@@ -6,6 +6,7 @@ that every further reduction is the caller's and is named there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, pi
 
 import torch
@@ -75,7 +76,7 @@ class Lp:
         return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
 
 
-def relative_error(u: Tensor, v: Tensor, norm: Lp | Sobolev | H1) -> Tensor:
+def relative_error(u: Tensor, v: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
     """||u - v|| / ||v||, v the reference; a zero prediction scores exactly 1. Where v vanishes: ||u - v||."""
     error, reference = norm(u - v), norm(v)
     return error / reference.where(reference > 0, reference.new_ones(()))
@@ -182,6 +183,24 @@ def _intervals(axis: Axis) -> tuple[Tensor, Tensor]:
     lengths[0] += points[0] - axis.start
     lengths[-1] += axis.start + axis.length - points[-1]
     return distances, lengths
+
+
+class OnLattice:
+    """The norm of a field on its own lattice: that of `grid` with the field's numbers of nodes in space.
+
+    norm: makes the norm of a grid; it is called once for each that comes, for `grid` at once. Time keeps its nodes.
+    Raises InputError as the norms do.
+    """
+
+    def __init__(self, grid: Grid, norm: Callable[[Grid], Lp | Sobolev | H1]) -> None:
+        self.grid, self._make = grid, norm
+        self._made = {grid: norm(grid)}
+
+    def __call__(self, u: Tensor) -> Tensor:
+        grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])
+        if grid not in self._made:
+            self._made[grid] = self._make(grid)
+        return self._made[grid](u)
 
 
 def energy_norm(grid: Grid, alpha: float = 1.0) -> Sobolev | H1:

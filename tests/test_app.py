@@ -68,15 +68,15 @@ class StopAfterTwo(L.Callback):
 @pytest.fixture
 def mine(tmp_path):
     """Overrides that train on a file of steady fields with a symmetric grid."""
-    a = np.random.default_rng(0).standard_normal((30, 8, 8))
-    grid = Grid((Axis("x", 8, nodes="cell"), Axis("y", 8, nodes="cell")))
+    a = np.random.default_rng(0).standard_normal((30, 9, 9))
+    grid = Grid((Axis("x", 9, nodes="cell"), Axis("y", 9, nodes="cell")))
     write_arrays(tmp_path / "mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
     return ["data=file", "data.file=mine.h5", "model.width=8", "model.modes=4", "model.depth=2", "data.batch_size=8"]
 
 
 def test_resuming_equals_never_stopping(run, mine):
-    """All runs are of four epochs, with random augmentation; one is stopped after two and then resumed."""
-    options = [*mine, "trainer.max_epochs=4", "data.augment_transpose=true"]
+    """All runs are of four epochs, with random augmentation and strides; one is stopped after two and then resumed."""
+    options = [*mine, "trainer.max_epochs=4", "data.augment_transpose=true", "data.strides=[1,3]"]
     assert run("train", *options, "hydra.run.dir=whole")[0] == 0
     stop = "+callbacks.stop._target_=tests.test_app.StopAfterTwo"
     assert run("train", *options, "hydra.run.dir=half", stop)[0] == 0

@@ -72,6 +72,49 @@ def test_slices_sums_and_resizing_are_grids():
     assert hash(grid) == hash(Grid(tuple(grid)))
 
 
+@pytest.mark.parametrize(
+    ("nodes", "strides"),
+    [
+        ("periodic", (1, 2, 3, 4, 6, 12)),
+        ("left", (1, 2, 3, 4, 6, 12)),
+        ("right", (1, 2, 3, 4, 6, 12)),
+        ("cell", (1, 3)),
+        ("uniform", (1, 2, 3, 4, 6, 12)),
+        ("chebyshev", (1, 2, 3, 4, 6, 12)),
+    ],
+)
+def test_strides_are_those_whose_nodes_are_the_resized_axis_own(nodes, strides):
+    """All that do, and no others: tried out one by one."""
+    axis = Axis("x", 13 if nodes in ("uniform", "chebyshev") else 12, 2.5, nodes, start=-1.0)
+    nested = []
+    for stride in range(1, 13):
+        taken = axis.points()[axis.every(stride)]
+        fewest = 2 if nodes in ("uniform", "chebyshev") else 1
+        fits = len(taken) >= fewest and torch.allclose(taken, axis.resized(len(taken)).points(), rtol=0, atol=1e-12)
+        nested += [stride] * fits
+    assert axis.strides == strides == tuple(nested)
+
+
+def test_every_second_node_of_a_grid_is_a_grid():
+    grid = Grid((Axis("x", 9, 2.0, "uniform"), Axis("y", 6, 3.0, "right"), Axis("z", 5, nodes="chebyshev")))
+    points = grid.points().movedim(-1, 0)[grid.every(2)].movedim(0, -1)
+    torch.testing.assert_close(points, grid.resized((5, 3, 3)).points())
+
+
+def test_a_stride_of_other_nodes_names_those_that_serve():
+    grid = Grid((Axis("x", 24), Axis("y", 18, nodes="left")))
+    with pytest.raises(InputError, match=r"axis 'y', 18 left nodes: a stride of 4 .*: 1, 2, 3, 6$"):
+        grid.every(4)
+
+
+def test_time_keeps_its_nodes():
+    grid = Grid((Axis("time", 5, 1.0, "uniform"), *Grid.periodic((4, 6))))
+    assert grid.resized_in_space((8, 3)) == grid.resized((5, 8, 3))
+    assert grid.space.resized_in_space((8, 3)) == grid.space.resized((8, 3))
+    with pytest.raises(InputError, match="cannot resize"):
+        grid.resized_in_space((5, 8, 3))
+
+
 def test_a_grid_is_a_constant_of_a_pytree():
     grid = Grid.periodic((4, 6))
     leaves, spec = pytree.tree_flatten({"out": grid})

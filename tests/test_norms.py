@@ -7,7 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.norms import H1, Lp, Sobolev, energy_norm, relative_error
+from pdeops.norms import H1, Lp, OnLattice, Sobolev, energy_norm, relative_error
 
 
 def sine(grid, k):
@@ -205,3 +205,23 @@ def test_published_weights_are_cut_off_along_each_axis(harmonics):
     assert float(norm(u)) == pytest.approx(pi * sqrt(1 + kept[0] ** 2 + kept[1] ** 2))
     with pytest.raises(InputError, match="cutoff=0: wanted a harmonic"):
         Sobolev(grid, 1, cutoff=0, as_periodic=True)
+
+
+def test_a_norm_on_the_fields_own_lattice_is_made_once_for_each():
+    grid, made = Grid((Axis("time", 3, 2.0, "uniform"), *Grid.periodic((32, 16)))), []
+
+    def make(g):
+        made.append(g)
+        return Sobolev(g, 1)
+
+    norm = OnLattice(grid, make)
+    assert made == [grid]
+    coarse = grid.resized((3, 8, 16))
+    for g in (grid, coarse, coarse):
+        field = sine(g.space, 2).expand(g.shape)
+        assert float(norm(field)) == pytest.approx(float(Sobolev(g, 1)(field)), rel=1e-14)
+    assert made == [grid, coarse]
+    with pytest.raises(InputError, match="does not end in the grid's shape"):
+        norm(torch.zeros(2, 8, 16))
+    with pytest.raises(InputError, match="are not"):
+        OnLattice(Grid((Axis("x", 8, nodes="cell"),)), lambda g: Sobolev(g, 1))

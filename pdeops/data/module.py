@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import lightning as L
+import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
@@ -21,7 +22,7 @@ from pdeops.data.file import DataFile
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
 from pdeops.data.sampler import Drawn, spread
 from pdeops.errors import InputError
-from pdeops.grid import Nodes
+from pdeops.grid import Grid, Nodes
 from pdeops.problems.base import Problem
 from pdeops.window import Batch, Window
 
@@ -42,7 +43,10 @@ class DataModule(L.LightningDataModule):
     epoch, in validation and tests so many, evenly spaced; None: all.
     augment_transpose: also train on every sample with its two space axes swapped, drawn at random; right
     only where the PDE and the grid have that symmetry.
-    Raises InputError if the file is missing, of another problem, or too short for the window.
+    strides: train on several resolutions: a batch holds every s-th node along each axis in space, s drawn for it from
+    `strides` by (shuffle_seed, batches before it) alone, the same on all processes. Validation and tests see all nodes.
+    Raises InputError if the file is missing, of another problem, or too short for the window, and on strides whose
+    nodes are not a lattice of the same kind.
     """
 
     window: Window = field(default_factory=Window)
@@ -53,6 +57,7 @@ class DataModule(L.LightningDataModule):
     cache: Cache = "auto"
     windows: int | None = None
     augment_transpose: bool = False
+    strides: Sequence[int] = (1,)
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -61,6 +66,9 @@ class DataModule(L.LightningDataModule):
             raise InputError(f"data.batch_size={self.batch_size}, data.workers={self.workers}; wanted >= 1 and >= 0")
         if self.windows is not None and self.windows < 1:
             raise InputError(f"data.windows={self.windows}: wanted at least 1 of each trajectory, or null for all")
+        listed = isinstance(self.strides, Sequence) and len(self.strides) > 0
+        if not listed or not all(type(s) is int and s >= 1 for s in self.strides):
+            raise InputError(f"data.strides={self.strides}: wanted a list of whole numbers >= 1, such as [1, 2]")
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
 
@@ -77,7 +85,15 @@ class DataModule(L.LightningDataModule):
         if self.problem is None:
             return None
         spec = spec_of(self.problem)
-        return self.window.on(spec.grid, spec.names("target"), spec.names("input", "static"))
+        return self._bound(spec.grid, spec.names("target"), spec.names("input", "static"))
+
+    def _bound(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
+        for stride in self.strides:
+            try:
+                grid.space.every(stride)
+            except InputError as error:
+                raise InputError(f"data.strides={list(self.strides)}: {error}") from error
+        return self.window.on(grid, targets, inputs)
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -87,7 +103,7 @@ class DataModule(L.LightningDataModule):
                 check_problem(source, self.problem)
             if not source.targets:
                 raise InputError(f"{source.path} has no target field: {[f.name for f in source.spec.fields]}")
-            self.window = self.window.on(source.spec.grid, source.targets, source.inputs)
+            self.window = self._bound(source.spec.grid, source.targets, source.inputs)
             for split in ("train", "validation"):
                 if not len(source.split[split]):
                     raise InputError(f"{source.path} has no {split} samples; both train and validation need some")
@@ -192,13 +208,24 @@ class DataModule(L.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        if self.augment_transpose and self.trainer and self.trainer.training and batch.u is not None:
+        if not (self.trainer and self.trainer.training):
+            return batch
+        if self.augment_transpose and batch.u is not None:
             swap = torch.rand(len(batch.a), device=batch.a.device) < 0.5
             a, u = (
                 torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
             )
-            return batch._replace(a=a, u=u)
-        return batch
+            batch = batch._replace(a=a, u=u)
+        return self._thinned(batch)
+
+    def _thinned(self, batch: Batch) -> Batch:
+        """Every so many nodes in space."""
+        assert self.trainer is not None
+        batches = self.trainer.fit_loop.total_batch_idx + 1  # before this one, also those before a resumption
+        stride = self.strides[int(np.random.default_rng([self.shuffle_seed, batches]).integers(len(self.strides)))]
+        nodes = self.window.bound.space.every(stride)
+        u = None if batch.u is None else batch.u[nodes].contiguous()
+        return batch._replace(a=batch.a[nodes].contiguous(), u=u)
 
 
 class _Part(Subset[Batch]):

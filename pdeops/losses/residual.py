@@ -10,7 +10,7 @@ from torch import Tensor
 from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.norms import Sobolev, weak_norm
+from pdeops.norms import OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
 from pdeops.window import Batch, Window
@@ -19,7 +19,8 @@ from pdeops.window import Batch, Window
 class Residual:
     """mean over samples and equations of ||r(u)||_{H^s}, r the strong residual of the problem.
 
-    s=None: `weak_norm`, H^-1 on tori and L2 between walls, where there is no H^s.
+    Formed on the lattice in space on which u comes. s=None: `weak_norm`, H^-1 on tori and L2 between walls, where
+    there is no H^s.
 
     Of an evolution, the history and the prediction together are the trajectory whose residual is taken; its
     time derivative is as good as the frames are close (`Evolution.residual`).
@@ -42,7 +43,7 @@ class Residual:
         self.window, self.problem, self.s, self.ansatz = window, problem, s, ansatz
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
         self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.bound
-        self.norm = weak_norm(self.grid) if s is None else Sobolev(self.grid, s)
+        self.norm = OnLattice(self.grid, weak_norm if s is None else partial(Sobolev, s=s))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if ansatz is not None:
             if not (window.evolves and isinstance(problem, Evolution)):
@@ -54,4 +55,5 @@ class Residual:
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         if self.window.evolves:
             u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
-        return self.norm(self.residual(batch.a, u, self.grid)).mean()
+        grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])
+        return self.norm(self.residual(batch.a, u, grid)).mean()

@@ -1,19 +1,21 @@
-"""Relative errors against a reference solution."""
+"""Relative errors against a reference solution, on the lattice on which it comes."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.norms import Lp, Sobolev, energy_norm, relative_error
+from pdeops.norms import Lp, OnLattice, Sobolev, energy_norm, relative_error
 from pdeops.window import Batch, Window
 
 
 class RelativeLp:
-    """mean over samples and channels of ||u - v||_p / ||v||_p, v the reference, by the output grid's weights."""
+    """mean over samples and channels of ||u - v||_p / ||v||_p, v the reference, by its lattice's weights."""
 
     def __init__(self, window: Window, *, p: float = 2) -> None:
-        self.norm = Lp(window.grid_out, p)
+        self.norm = OnLattice(window.grid_out, partial(Lp, p=p))
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         return relative_error(u, reference_of(batch), self.norm).mean()
@@ -24,7 +26,7 @@ class RelativeH1:
     with walls (`energy_norm`)."""
 
     def __init__(self, window: Window, *, alpha: float = 1) -> None:
-        self.norm = energy_norm(window.grid_out, alpha)
+        self.norm = OnLattice(window.grid_out, partial(energy_norm, alpha=alpha))
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         return relative_error(u, reference_of(batch), self.norm).mean()
@@ -36,7 +38,8 @@ class RelativeSobolev:
     def __init__(
         self, window: Window, *, s: float = 1, alpha: float = 1, cutoff: int | None = None, as_periodic: bool = False
     ) -> None:
-        self.norm = Sobolev(window.grid_out, s, alpha, cutoff=cutoff, as_periodic=as_periodic)
+        norm = partial(Sobolev, s=s, alpha=alpha, cutoff=cutoff, as_periodic=as_periodic)
+        self.norm = OnLattice(window.grid_out, norm)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         return relative_error(u, reference_of(batch), self.norm).mean()

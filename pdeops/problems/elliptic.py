@@ -33,10 +33,11 @@ BLOCKS = 12  # per axis, of an input's averages by which samples are compared
 CHUNK = 2**22  # unknowns whose systems are held at once
 
 
-@lru_cache(maxsize=1)  # once, not for every batch
+@lru_cache  # once, not for every batch
 def _warn_of_coarsening(name: str, n: int, resolution: int) -> None:
     log.warning(
-        "%s: the residual on %d nodes of solutions on %d does not vanish; it does with problem.resolution=null",
+        "%s: the residual on %d nodes of solutions on %d does not vanish; it does on all of these, "
+        "which problem.resolution=null stores",
         *(name, n, resolution),
     )
 
@@ -76,7 +77,7 @@ class Elliptic(Problem):
         """The stored nodes are every so many of those it is solved on."""
         ends = 1 if self.nodes == "uniform" else 0
         factor, rest = divmod(self._finest - ends, self.n - ends)
-        if rest or factor < 1 or (self.nodes == "cell" and factor % 2 == 0):
+        if rest or factor < 1 or factor not in self.solved_on[0].strides:
             wanted = f"m ({self.n} - 1) + 1" if ends else f"m {self.n}"
             kind = "an odd" if self.nodes == "cell" else "a"
             raise InputError(
@@ -200,11 +201,7 @@ class Elliptic(Problem):
         return self._stored(a) if a.shape[2:] == self.solved_on.shape else a
 
     def _stored(self, u: Tensor) -> Tensor:
-        f = self._factor
-        first = f // 2 if self.nodes == "cell" else 0
-        for d in range(2, u.ndim):
-            u = u[(slice(None),) * d + (slice(first, None, f),)]
-        return u
+        return u[self.solved_on.every(self._factor)]
 
     def constrain(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """u with the values that are given at nodes of the boundary."""
@@ -216,13 +213,14 @@ class Elliptic(Problem):
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """The balance of every volume, per volume: b - A u; at nodes that are no unknowns, the boundary value less u.
 
-        It vanishes at solutions of resolution n; those of a finer one leave the discretisation error of the stored
-        nodes. Raises InputError on a grid that is not the problem's, and on inputs that are not on it."""
-        if grid != self.grid:
+        It vanishes at solutions on as many nodes; those on finer ones leave the discretisation error of the grid's.
+        Raises InputError on a grid that is not the problem's, but for the number of nodes, and on inputs that are not
+        on it."""
+        if grid != self.grid.resized(grid.shape):
             raise InputError(f"{self.name}: the residual is formed on {self.grid}; got a field on {grid}")
         self._check(a, grid)
-        if self._factor > 1:
-            _warn_of_coarsening(self.name, self.n, self._finest)
+        if grid != self.solved_on:
+            _warn_of_coarsening(self.name, grid[0].n, self._finest)
         systems = self.systems(a.to(u.dtype), grid)
         balance = systems.b - systems.operator.apply(self.unknowns(u, grid))
         return placed(self.channels(balance / volumes(grid).to(balance)), grid, self.boundary(a, grid) - u)

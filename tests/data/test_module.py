@@ -18,6 +18,7 @@ def ranked(module, rank, world, training=True):
         global_rank=rank,
         world_size=world,
         training=training,
+        fit_loop=SimpleNamespace(total_batch_idx=-1),  # of the batch before
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     )
     module.open()
@@ -68,6 +69,65 @@ def test_transposition_swaps_inputs_and_targets_together(tmp_path):
     assert 0 < sum(turned) < 16
     module.trainer.training = False
     assert module.on_after_batch_transfer(batch, 0) is batch
+
+
+def lattices(module, batch, count):
+    """Sizes and values of the same batch as the module gives it, as the first, second ... of a run."""
+    found = []
+    for step in range(count):
+        module.trainer.fit_loop.total_batch_idx = step - 1
+        found.append(module.on_after_batch_transfer(batch, 0))
+    return found
+
+
+@pytest.mark.parametrize("history", ["channel", "time"])
+def test_batches_stand_on_every_so_many_nodes_in_space(trajectories, history):
+    window = Window(n_in=2, n_out=3, history=history)
+    module = ranked(DataModule(file=trajectories, window=window, batch_size=4, strides=[1, 2, 4]), 0, 1)
+    batch = next(iter(module.train_dataloader()))
+    seen = set()
+    for given in lattices(module, batch, 30):
+        s = 8 // given.a.shape[-1]
+        seen.add(s)
+        assert torch.equal(given.a, batch.a[..., ::s, ::s])
+        assert torch.equal(given.u, batch.u[..., ::s, ::s])
+        assert given.a.shape[:-2] == batch.a.shape[:-2]  # frames stay
+    assert seen == {1, 2, 4}
+
+
+def test_strides_are_drawn_uniformly_alike_on_all_processes_and_by_the_seed(trajectories):
+    def drawn(rank=0, first=0, **options):
+        module = ranked(make(trajectories, strides=[1, 2], **options), rank, 2)
+        batch = next(iter(module.train_dataloader()))
+        torch.manual_seed(rank)  # what a process draws by itself has no say
+        return [x.a.shape[-1] for x in lattices(module, batch, 200)]
+
+    sizes = drawn()
+    assert 70 < sizes.count(4) < 130
+    assert drawn(rank=1) == sizes
+    assert drawn(shuffle_seed=1) != sizes
+
+
+def test_validation_and_tests_see_all_nodes(trajectories):
+    module = ranked(make(trajectories, strides=[2]), 0, 1, training=False)
+    for loader in module.val_dataloader() + module.test_dataloader():
+        batch = next(iter(loader))
+        assert module.on_after_batch_transfer(batch, 0) is batch
+    module.trainer.training = True
+    assert module.on_after_batch_transfer(batch, 0).a.shape[-2:] == (4, 4)
+
+
+def test_strides_without_a_lattice_are_refused(trajectories, steady, problem):
+    message = r"data\.strides=\[1, 3\]: axis 'x', 8 periodic nodes: a stride of 3 .*: 1, 2, 4, 8$"
+    with pytest.raises(InputError, match=message):
+        make(trajectories, strides=[1, 3]).open()
+    with pytest.raises(InputError, match=message):  # before there are data
+        Generated(n=4, problem=problem, strides=[1, 3]).bind()
+    with pytest.raises(InputError, match=r"axis 'x', 6 cell nodes: a stride of 2 .*: 1$"):
+        DataModule(file=steady, strides=[2]).open()
+    for bad in ([], [0], [1.5], [True], 2, "12", None):
+        with pytest.raises(InputError, match=r"data\.strides=.* wanted a list of whole numbers >= 1"):
+            make(trajectories, strides=bad)
 
 
 def test_statistics_follow_the_channels(trajectories):

@@ -86,6 +86,52 @@ def test_losses_live_on_the_output_grid():
     assert float(RelativeLp(window)(1.5 * v, Batch(v, v))) == pytest.approx(0.5)
 
 
+def every(stride):
+    return STEADY.grid_out.every(stride)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_losses_on_a_part_of_the_nodes_are_those_of_the_function(stride):
+    """Against a vanishing reference they are norms: exact on every lattice, by its own weights and wavenumbers."""
+    u = wave(1)[every(stride)]
+    assert u.shape[-1] == 16 // stride
+    zero = Batch(u, torch.zeros_like(u))
+    assert float(RelativeLp(STEADY)(u, zero)) == pytest.approx(sqrt(1 / 2))
+    h1 = sqrt((3 + (2 * pi) ** 2) / 2)
+    assert float(RelativeH1(STEADY, alpha=3.0)(u, zero)) == pytest.approx(h1)
+    assert float(RelativeSobolev(STEADY, s=1, alpha=3.0)(u, zero)) == pytest.approx(h1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_losses_between_walls_take_the_weights_of_their_nodes(stride):
+    window = Window().on(Grid(Axis(name, 17, 1.0, "uniform") for name in "xy"), ("u",), ("a",))
+    u = window.grid_out.points()[..., 0][None, None][window.grid_out.every(stride)]  # u = x
+    square = 1 / 3 + (stride / 16) ** 2 / 6  # of x, by the trapezoidal rule
+    zero = Batch(u, torch.zeros_like(u))
+    assert float(RelativeLp(window)(u, zero)) == pytest.approx(sqrt(square))
+    assert float(RelativeH1(window, alpha=2.0)(u, zero)) == pytest.approx(sqrt(2 * square + 1))
+
+
+def test_a_time_axis_keeps_its_frames_on_a_part_of_the_nodes():
+    window = Window(n_in=2, n_out=3, history="time").on(Grid((Axis("time", 6, 5.0, "uniform"), *SPACE)), ("u",), ())
+    u = wave(1)[:, :, None].expand(1, 1, 3, 16, 16)[every(2)]
+    assert float(RelativeLp(window)(u, Batch(u, torch.zeros_like(u)))) == pytest.approx(sqrt(3 / 2))
+    with pytest.raises(InputError, match="does not end in the grid's shape"):
+        RelativeLp(window)(u[:, :, :2], Batch(u, u[:, :, :2]))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_residual_losses_on_a_part_of_the_nodes_are_those_of_the_function(stride):
+    problem = SpectralPoisson(n=16, nodes="periodic")
+    length = problem.grid[0].length
+    f = torch.sin(2 * pi / length * problem.grid.points()[..., 0])[None, None][problem.grid.every(stride)]
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    expected = length * sqrt(1 / 2 / (1 + (2 * pi / length) ** 2))  # of f in H^-1, the residual of u = 0
+    loss = Residual(window, problem=problem)
+    assert float(loss(torch.zeros_like(f), Batch(f))) == pytest.approx(expected)
+    assert float(loss(f / (2 * pi / length) ** 2, Batch(f))) < 1e-12
+
+
 def test_p_and_alpha_reach_the_norm():
     v = wave(1)
     u = v.clone()
@@ -122,6 +168,8 @@ def test_a_models_own_series_is_differentiated_exactly(history):
     assert float(by_series(1.01 * future, Batch(a))) > 1e-3
     earlier = window.make_input(torch.cat([0 * u[:, :, :2], u[:, :, 2:3]], dim=2))
     assert float(by_series(future, Batch(earlier))) < 1e-12
+    nodes = problem.grid.space.every(2)
+    assert float(by_series(future[nodes], Batch(a[nodes]))) < 1e-12
 
 
 def test_the_series_loss_is_the_norm_of_its_residual():

@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from math import log2, pi
 from pathlib import Path
@@ -16,6 +16,7 @@ from scipy.sparse.linalg import spsolve
 import pdeops.problems
 from pdeops.config import from_config, to_config
 from pdeops.errors import InputError
+from pdeops.grid import Grid
 from pdeops.problems import elliptic
 from pdeops.problems.coefficients import LogNormal, NeumannMatern
 from pdeops.problems.convection_diffusion import ConvectionDiffusion
@@ -487,9 +488,19 @@ def test_the_residual_is_differentiable_and_sees_boundary_values(variant):
 
 def test_the_residual_is_bound_to_its_grid(variant):
     problem = small(variant)
-    a, other = problem.sample([0], 0), problem.grid.resized([n + 1 for n in problem.grid.shape])
+    a, other = problem.sample([0], 0), Grid(replace(axis, length=2 * axis.length) for axis in problem.grid)
     with pytest.raises(InputError, match="the residual is formed on Grid"):
         problem.residual(a, torch.zeros(1, len(problem.out_names), *other.shape), other)
+
+
+def test_the_residual_on_fewer_nodes_is_that_of_their_problem(variant):
+    cells = variant.settings.get("nodes") == "cell"
+    problem, fewer = (variant.make(n) for n in ((18, 6) if cells else (13, 7)))
+    a = problem.sample([0, 1], 0)[problem.grid.every(3 if cells else 2)]
+    solution = fewer.solve(a).u
+    size = fewer.residual(a, torch.zeros_like(solution), fewer.grid).abs().max()
+    assert problem.residual(a, solution, fewer.grid).abs().max() < 1e-9 * size
+    assert problem.residual(a, 1.1 * solution, fewer.grid).abs().max() > 1e-3 * size
 
 
 def test_inputs_on_other_nodes_are_refused():
