@@ -166,3 +166,10 @@ def test_compiled_and_exported_whole():
     graph.square().sum().backward()
     torch.testing.assert_close(graph, u)
     torch.testing.assert_close(torch.export.export(model, (a,)).module()(a), u)
+
+
+def test_exported_for_batches_of_any_size():
+    model, batch = small(20, 18, levels=3).eval(), torch.export.Dim("batch", min=2, max=64)
+    graph = torch.export.export(model, (torch.randn(2, 2, 20, 18),), dynamic_shapes=({0: batch},)).module()
+    a = torch.randn(5, 2, 20, 18)
+    torch.testing.assert_close(graph(a), model(a))
