@@ -56,6 +56,13 @@ def test_any_size_keeps_its_shape(n):
     check_gradients(model, u)
 
 
+def test_blocks_are_those_asked_for():
+    model = small(32, 32, heads=4, tokens=3, basis=5, scaled=True)
+    for block, patches in zip(model.trunk.across, (16, 8, 4, 2, 1), strict=True):
+        assert (block.patches, block.heads, block.basis, block.scaled) == (patches, 4, 5, True)
+        assert block.tokens.shape[:2] == (4, 3)
+
+
 def test_no_weight_is_dead_whatever_the_norm():
     for norm in ("batch", "instance", "group"):
         model = small(40, 36, norm=norm)
