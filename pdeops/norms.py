@@ -51,6 +51,11 @@ def _root(s: Tensor, p: float) -> Tensor:
     return torch.where(positive, root, s)
 
 
+def _exact(u: Tensor) -> Tensor:
+    """In single precision at least: powers and sums leave the range of half precision, and transforms have none."""
+    return u.to(torch.promote_types(u.dtype, torch.float32))
+
+
 def _squares(u: Tensor) -> Tensor:
     return u.real.square() + u.imag.square() if u.is_complex() else u.square()
 
@@ -72,6 +77,7 @@ class Lp:
         check_shape(u, self.grid)
         if self.p == inf:
             return u.abs().amax(self._dims)
+        u = _exact(u)
         powers = _squares(u) if self.p == 2 else u.abs().pow(self.p)
         return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
 
@@ -128,7 +134,7 @@ class Sobolev:
         if self._l2 is not None:
             return self._l2(u)
         check_shape(u, self.grid)
-        u = u.to(torch.promote_types(u.dtype, torch.float32))  # transforms need single precision at least
+        u = _exact(u)
         c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
         energy = self._weights.like(u) * _squares(c)
         return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
@@ -163,7 +169,7 @@ class H1:
 
     def __call__(self, u: Tensor) -> Tensor:
         check_shape(u, self.grid)
-        u = u.to(torch.promote_types(u.dtype, torch.float32))
+        u = _exact(u)
         total = self.alpha * self._l2(u).square()
         for dim, periodic, weights in self._slopes:
             steps = u.roll(-1, dim) - u if periodic else u.diff(dim=dim)

@@ -225,3 +225,15 @@ def test_a_norm_on_the_fields_own_lattice_is_made_once_for_each():
         norm(torch.zeros(2, 8, 16))
     with pytest.raises(InputError, match="are not"):
         OnLattice(Grid((Axis("x", 8, nodes="cell"),)), lambda g: Sobolev(g, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("size", [1e-4, 300.0])
+@pytest.mark.parametrize("norm", [Lp, H1, lambda grid: Lp(grid, 3), lambda grid: Sobolev(grid, 1)])
+def test_half_precision_neither_overflows_nor_vanishes(norm, size, dtype):
+    grid = Grid.periodic((32, 32))
+    torch.manual_seed(0)
+    v = (size * torch.randn(2, 32, 32)).to(dtype)
+    w = (v.float() * (1 + 0.1 * torch.randn(2, 32, 32))).to(dtype)
+    exact = relative_error(w.double(), v.double(), norm(grid))
+    torch.testing.assert_close(relative_error(w, v, norm(grid)).double(), exact, rtol=0.02, atol=0)

@@ -42,14 +42,13 @@ def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Ten
     """
     points, targets = points.double(), targets.double()
     n, width = len(points), min(order, len(points))
-    matrix = torch.zeros(len(targets), n, dtype=torch.float64)
-    for i, y in enumerate(targets):
-        first = min(max(int(torch.searchsorted(points, y)) - width // 2, 0), n - width)
-        x = points[first : first + width]
-        for j in range(width):
-            others = torch.cat([x[:j], x[j + 1 :]])
-            matrix[i, first + j] = ((y - others) / (x[j] - others)).prod()
-    return matrix
+    first = (torch.searchsorted(points, targets) - width // 2).clamp(0, n - width)
+    around = first[:, None] + torch.arange(width, device=points.device)
+    x = points[around]
+    gaps, same = x[:, :, None] - x[:, None, :], torch.eye(width, dtype=torch.bool, device=points.device)
+    factors = (targets[:, None, None] - x[:, None, :]) / gaps.masked_fill(same, 1)
+    values = factors.masked_fill(same, 1).prod(-1)
+    return values.new_zeros(len(targets), n).scatter(1, around, values)
 
 
 def series_differentiation_matrix(points: Tensor, period: float, modes: int) -> Tensor:

@@ -84,7 +84,7 @@ class UNet(nn.Module):
         n_out = self._wanted(a.shape[2:], out)
         if self.resolution == "resample":
             a = _resampled(a, own, own.shape)
-        v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(len(a), -1, *a.shape[2:])], 1)
+        v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(a.shape[0], -1, *a.shape[2:])], 1)
         v = self.trunk(self.lifting(v.movedim(1, -1)).movedim(-1, 1))
         return _resampled(self.head(v.movedim(1, -1)).movedim(-1, 1), own, n_out)
 

@@ -99,11 +99,13 @@ class _Fused(torch.autograd.Function):
         y, *inputs = ctx.saved_tensors
         dout, graph = dout.contiguous(), torch.is_grad_enabled()
         if graph or not suits(y, dout, *inputs):  # differentiable, or seen by a transform
-            s, v, w, b, *mlp, gate = inputs
-            with torch.enable_grad():
+
+            def function(s: Tensor, v: Tensor, w: Tensor, b: Tensor, *others: Tensor) -> Tensor:
+                *mlp, gate = others
                 skip, chain = partial(pointwise, weight=w, bias=b), lambda a: composed(a, *mlp)
-                out = residual(s.add, v, skip, chain, gate, (), ctx.last)
-                return None, *differentiable(out, inputs, ctx.needs_input_grad[1:], dout, graph)
+                return residual(s.add, v, skip, chain, gate, (), ctx.last)
+
+            return None, *differentiable(function, inputs, ctx.needs_input_grad[1:], dout, graph)
         return None, *_backward(ctx.last, y, inputs, dout)
 
 

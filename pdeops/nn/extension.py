@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -76,8 +77,9 @@ class _Extend(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
         dv = dy[(slice(None), *_inner(ctx.kinds))].clone(memory_format=torch.contiguous_format)
         place, source = _margin(ctx.kinds, tuple(dv.shape[1:-1]), torch.int64, dy.device)
-        rows = dy.shape[0], -1, dy.shape[-1]  # no flatten: gradients may be batched
-        dv.view(rows).index_add_(1, source, dy.reshape(rows).index_select(1, place))
+        batch, *n, channels = dy.shape  # no flatten: gradients may be batched
+        margin = dy.reshape(batch, prod(n), channels).index_select(1, place)
+        dv.view(batch, prod(dv.shape[1:-1]), channels).index_add_(1, source, margin)
         return dv, None
 
 

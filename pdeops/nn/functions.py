@@ -25,15 +25,15 @@ class FunctionBias(nn.Module):
         self.weight = nn.Parameter(torch.zeros(*(modes,) * grid.ndim, channels))
 
     def forward(self, v: Tensor) -> Tensor:
-        return v + self.on(v.shape[1:-1], v)
+        return v + self.on(v.shape[1:-1])
 
-    def on(self, n: Sequence[int], like: Tensor) -> Tensor:
-        """(*n, C), or (C,) where B is constant."""
+    def on(self, n: Sequence[int]) -> Tensor:
+        """(*n, C), or (C,) where B is constant; under autocast in its precision."""
         if self.modes == 1:
             return self.weight.flatten()
         b = self.weight
         for axis, k in zip(self.axes, n, strict=True):  # each contracts the first axis and appends its nodes last
-            b = torch.tensordot(b, _functions((axis, self.modes), (k,), like.dtype, like.device), dims=([0], [0]))
+            b = torch.tensordot(b, _functions((axis, self.modes), (k,), b.dtype, b.device), dims=([0], [0]))
         return b.movedim(0, -1)
 
 

@@ -105,9 +105,11 @@ class _Fused(torch.autograd.Function):
         z, *inputs = ctx.saved_tensors
         dout, graph = dout.contiguous(), torch.is_grad_enabled()
         if graph or not suits(dout, *inputs):  # differentiable, or seen by a transform
-            with torch.enable_grad():
-                out = composed(inputs[0], ctx.patches, ctx.heads, *inputs[1:])
-                return None, None, *differentiable(out, inputs, ctx.needs_input_grad[2:], dout, graph)
+
+            def function(v: Tensor, *maps: Tensor) -> Tensor:
+                return composed(v, ctx.patches, ctx.heads, *maps)
+
+            return None, None, *differentiable(function, inputs, ctx.needs_input_grad[2:], dout, graph)
         return None, None, *_backward(ctx.patches, ctx.heads, z, inputs, dout)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 import torch
@@ -55,10 +55,18 @@ def composed(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
     return pointwise(gelu(pointwise(x, w1, b1)), w2, b2)
 
 
-def differentiable(y: Tensor, inputs: Sequence[Tensor], needed: Sequence[bool], dy: Tensor, graph: bool) -> list[Any]:
-    """The gradients of those inputs that need one, else None, on their own graph if `graph`."""
-    wanted = [x for x, need in zip(inputs, needed, strict=True) if need]
-    found = iter(torch.autograd.grad(y, wanted, dy, create_graph=graph))
+def differentiable(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], needed: Sequence[bool], dy: Tensor, graph: bool
+) -> list[Any]:
+    """The gradients of function(*inputs) for those inputs that need one, else None, on their own graph if `graph`.
+
+    Of views, which nothing else is made of: an input may itself depend on another one, whose gradient would else count
+    that way too, as whoever asks for these gradients does.
+    """
+    with torch.enable_grad():
+        own = [x.view_as(x) for x in inputs]
+        wanted = [x for x, need in zip(own, needed, strict=True) if need]
+        found = iter(torch.autograd.grad(function(*own), wanted, dy, create_graph=graph))
     return [next(found) if need else None for need in needed]
 
 
@@ -72,8 +80,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         inputs, dy, graph = ctx.saved_tensors, dy.contiguous(), torch.is_grad_enabled()
         if graph or not suits(inputs[0], dy, *inputs):  # differentiable, or seen by a transform
-            with torch.enable_grad():
-                return tuple(differentiable(composed(*inputs), inputs, ctx.needs_input_grad, dy, graph))
+            return tuple(differentiable(composed, inputs, ctx.needs_input_grad, dy, graph))
         return _backward(ctx.needs_input_grad[0], dy, *inputs)
 
 

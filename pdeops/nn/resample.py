@@ -29,7 +29,7 @@ def resampled(v: Tensor, grid: Grid, n: Sequence[int], order: int) -> Tensor:
     nodes on others (2: linear, which keeps a jump a jump, and takes values where nodes coincide)."""
     for i, (axis, k) in enumerate(zip(grid, n, strict=True), 1):
         if v.shape[i] != k:
-            x = v.reshape(prod(v.shape[:i]), v.shape[i], -1)
+            x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
             if axis.periodic:
                 x = Transform([Fourier(half=True)]).interpolate(x, (k,))
             else:

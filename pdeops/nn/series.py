@@ -35,13 +35,14 @@ class Series(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
         z, w = ctx.saved_tensors
         m = (len(w) + 1) // 2
-        slope, rows = torch.ones_like(z), dy.flatten(0, -2)
+        channels = z.shape[-1]
+        slope, rows = torch.ones_like(z), dy.reshape(-1, channels)  # no flatten: gradients may be batched
         sines, cosines = [], [rows.sum(0)]
         for i, (sine, cosine) in enumerate(_waves(z, m)):
             rate = pi * (i + 1) / m
             slope = slope.addcmul(cosine, rate * w[i]).addcmul(sine, -rate * w[m + i])
-            sines.append((rows * sine.flatten(0, -2)).sum(0))
-            cosines.append((rows * cosine.flatten(0, -2)).sum(0))
+            sines.append((rows * sine.reshape(-1, channels)).sum(0))
+            cosines.append((rows * cosine.reshape(-1, channels)).sum(0))
         return dy * slope, torch.stack(sines + cosines)
 
 

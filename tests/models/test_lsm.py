@@ -56,6 +56,13 @@ def test_any_size_keeps_its_shape(n):
     check_gradients(model, u)
 
 
+def test_blocks_are_those_asked_for():
+    model = small(32, 32, heads=4, tokens=3, basis=5, scaled=True)
+    for block, patches in zip(model.trunk.across, (16, 8, 4, 2, 1), strict=True):
+        assert (block.patches, block.heads, block.basis, block.scaled) == (patches, 4, 5, True)
+        assert block.tokens.shape[:2] == (4, 3)
+
+
 def test_no_weight_is_dead_whatever_the_norm():
     for norm in ("batch", "instance", "group"):
         model = small(40, 36, norm=norm)
@@ -166,3 +173,10 @@ def test_compiled_and_exported_whole():
     graph.square().sum().backward()
     torch.testing.assert_close(graph, u)
     torch.testing.assert_close(torch.export.export(model, (a,)).module()(a), u)
+
+
+def test_exported_for_batches_of_any_size():
+    model, batch = small(20, 18, levels=3).eval(), torch.export.Dim("batch", min=2, max=64)
+    graph = torch.export.export(model, (torch.randn(2, 2, 20, 18),), dynamic_shapes=({0: batch},)).module()
+    a = torch.randn(5, 2, 20, 18)
+    torch.testing.assert_close(graph(a), model(a))

@@ -125,6 +125,29 @@ def test_cascade_runs_cycles_on_the_trained_lattice():
     torch.testing.assert_close(model(a), expected)
 
 
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_a_layer_norms_cycle_and_skip_together(norm):
+    layer = mgno(square(17), c_in=2, depth=1, width=8, norm=norm, bias_modes=2).layers[0]
+    torch.nn.init.normal_(layer.bias.weight)
+    v = torch.randn(2, 17, 17, 2)
+    groups = {"group": 4, "instance": 8}[norm]
+    unit = torch.nn.functional.group_norm((layer.cycle(v) + layer.skip(v)).movedim(-1, 1), groups).movedim(1, -1)
+    torch.testing.assert_close(layer(v), torch.nn.functional.gelu(layer.bias(unit)), rtol=1e-4, atol=1e-5)
+
+
+def test_inputs_are_interpolated_by_lines_and_outputs_by_cubics():
+    line, cubic = (lambda x: 1 + 2 * x), (lambda x: 1 + x - 3 * x**2 + 2 * x**3)
+    grid = Grid([Axis("x", 8, nodes="cell")])
+    coarse, fine = (grid.resized((n,)).points()[:, 0] for n in (8, 20))
+    for f, order in ((line, INWARD), (cubic, OUTWARD)):
+        torch.testing.assert_close(resampled(f(coarse).view(1, 8, 1), grid, (20,), order), f(fine).view(1, 20, 1))
+    jump = (coarse > 0.5).double().view(1, 8, 1)
+    ranges = [(float(u.min()), float(u.max())) for u in (resampled(jump, grid, (20,), k) for k in (INWARD, OUTWARD))]
+    assert ranges[0] == (0, 1)
+    assert ranges[1][0] < 0
+    assert ranges[1][1] > 1
+
+
 def test_all_ways_are_one_on_the_trained_lattice():
     a = torch.randn(1, 1, 17, 17)
     models = [mgno(square(17), resolution=r) for r in ("native", "resample", "cascade")]
@@ -171,6 +194,34 @@ def test_other_grids_are_refused():
         mgno(Grid([Axis("time", 2, nodes="left"), *Grid.periodic((2, 2, 2))]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("norm", ["none", "group"])
+@pytest.mark.parametrize("bias_modes", [1, 3])
+def test_autocast(bias_modes, norm, dtype):
+    model, a = mgno(square(17), norm=norm, bias_modes=bias_modes), torch.randn(2, 1, 17, 17)
+    for layer in model.layers:
+        torch.nn.init.normal_(layer.bias.weight if layer.bias else layer.norm.bias)
+    with torch.autocast("cpu", dtype=dtype):
+        half = model(a)
+    half.float().square().sum().backward()
+    assert half.dtype == dtype
+    assert (half - model(a)).norm() < 0.05 * model(a).norm()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resolution"),
+    [("periodic", "native"), *((n, r) for n in ("uniform", "cell") for r in ("native", "resample", "cascade"))],
+)
+def test_no_samples(nodes, resolution):
+    model = mgno(square(9, nodes, None if nodes == "periodic" else "neumann"), resolution=resolution)
+    for n in (9, 12):
+        a = torch.randn(0, 1, n, n, requires_grad=True)
+        u = model(a)
+        u.sum().backward()
+        assert u.shape == a.grad.shape == (0, 1, n, n)
+
+
 def test_transforms_of_functions():
     """Directional derivatives by central differences; samples and ensembles by vmap; one graph for compilers."""
     grid = Grid([Axis("x", 9), Axis("y", 8, nodes="cell", bc="neumann")])
@@ -189,3 +240,13 @@ def test_transforms_of_functions():
     torch.testing.assert_close(compiled(a), model(a))
     compiled(a).square().sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("resolution", ["resample", "cascade"])
+def test_other_sizes_without_numbers_and_in_one_graph(resolution):
+    """On a meta device, exported, and compiled before anything was run."""
+    model, a = mgno(square(9), resolution=resolution).eval(), torch.randn(2, 1, 13, 15)
+    with torch.device("meta"):
+        assert mgno(square(9), resolution=resolution)(torch.randn(2, 1, 11, 14)).shape == (2, 1, 11, 14)
+    torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(a), model(a))
+    torch.testing.assert_close(torch.export.export(model, (a,)).module()(a), model(a))

@@ -93,6 +93,15 @@ def test_second_derivatives(last):
         assert a is None or error(a, b) < 1e-5, name
 
 
+def test_gradients_with_a_graph_where_one_input_depends_on_another():
+    """As in a network, where s is made of v."""
+    _, v, *weights = made((2, 30, 20), 32, 16)
+    y = compiled([v.sin(), v, *weights], False)
+    found = [torch.autograd.grad(y.square().sum(), [v, *weights], create_graph=k) for k in (True, False)]
+    for name, a, b in zip(NAMES[1:], *found, strict=True):
+        assert error(a, b) < 1e-5, name
+
+
 def test_only_some_gradients_and_none():
     inputs = made()
     for x in inputs[::2]:

@@ -26,7 +26,7 @@ def test_it_is_one_function_at_every_resolution():
     grid = Grid([Axis("x", 9, nodes="uniform"), Axis("y", 8), Axis("z", 4, nodes="cell")])
     bias = FunctionBias(grid, 2, 4).double()
     torch.nn.init.normal_(bias.weight)
-    coarse, fine = bias.on((9, 8, 4), bias.weight), bias.on((17, 16, 12), bias.weight)
+    coarse, fine = bias.on((9, 8, 4)), bias.on((17, 16, 12))
     torch.testing.assert_close(fine[::2, ::2, 1::3], coarse)
 
 

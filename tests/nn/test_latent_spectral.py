@@ -113,6 +113,26 @@ def test_derivatives_of_higher_order():
     assert all(error(u, v) < 1e-4 for u, v in zip(ours, wanted, strict=True))
 
 
+def test_gradients_with_a_graph_where_it_is_applied_twice():
+    """The second input depends on the weights: their gradients count that way once."""
+    pytest.importorskip("numba")
+    b, x = block(16, 4, 4, 2), torch.randn(1, 64, 64, 16).movedim(-1, 1)
+    y = b(b(x))
+    found = [torch.autograd.grad(y.square().sum(), list(b.parameters()), create_graph=k) for k in (True, False)]
+    assert all(error(u, v.detach()) < 1e-5 for u, v in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("channels", [8, 16])
+def test_batched_gradients(channels):
+    """Of the operators (few numbers), and of the compiled passes (many)."""
+    b, x = block(channels, 4, 4, 2), torch.randn(1, channels, 8 * channels, 64, requires_grad=True)
+    y, inputs = b(x), [x, *b.parameters()]
+    dy = torch.randn(2, *y.shape)
+    both = torch.autograd.grad(y, inputs, dy, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(y, inputs, d, retain_graph=True) for d in dy]
+    assert all(error(u, torch.stack(parts)) < 1e-5 for u, parts in zip(both, zip(*each, strict=True), strict=True))
+
+
 def test_a_patch_is_a_part_of_the_domain():
     """A field of steps is the same on more nodes: attention over nodes is a mean."""
     b = block(8, 4, 2, 4).double()

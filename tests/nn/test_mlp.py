@@ -71,6 +71,14 @@ def test_second_derivatives():
         assert a is None or error(a, b) < 1e-5
 
 
+def test_gradients_with_a_graph_where_it_is_applied_twice():
+    """The second input depends on the weights: their gradients count that way once."""
+    model, x = leaves((32, 48, 32))
+    y = model(model(x))
+    found = [torch.autograd.grad(y.square().sum(), [x, *model.parameters()], create_graph=k) for k in (True, False)]
+    assert all(error(a, b) < 1e-5 for a, b in zip(*found, strict=True))
+
+
 def test_batched_gradients():
     model, x = leaves((20, 16, 50))
     dy = torch.randn(2, *ROWS, 50)

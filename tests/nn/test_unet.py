@@ -29,6 +29,24 @@ def test_three_levels_written_down():
     assert net.widths == (4, 8, 8)
 
 
+@pytest.mark.parametrize(("norm", "groups"), [("group", 4), ("instance", 8)])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_two_levels_in_any_dimension(d, norm, groups):
+    torch.manual_seed(0)
+    net, v = UNet(d, 8, levels=2, norm=norm).double(), torch.randn(2, 8, *(6, 4, 8)[:d], dtype=torch.float64)
+
+    def twice(part, x):
+        for i in (0, 3):
+            x = getattr(F, f"conv{d}d")(x, part[i].weight, padding=1)
+            x = F.group_norm(x, groups, part[i + 1].weight, part[i + 1].bias).clamp(min=0)
+        return x
+
+    a = twice(net.down[0], v)
+    b = twice(net.down[1], getattr(F, f"max_pool{d}d")(a, 2))
+    finer = F.interpolate(b, scale_factor=2, mode=("linear", "bilinear", "trilinear")[d - 1], align_corners=True)
+    torch.testing.assert_close(net(v), twice(net.up[0], torch.cat([a, finer], 1)))
+
+
 @pytest.mark.parametrize("norm", ["instance", "group"])
 def test_norms_of_a_sample_alone(norm):
     torch.manual_seed(0)
