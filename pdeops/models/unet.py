@@ -8,19 +8,16 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from pdeops.bases.tables import Name, bases
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
 from pdeops.nn.pointwise import Pointwise
-from pdeops.nn.resample import lattices
-from pdeops.nn.spectral_conv import Transform
+from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
 from pdeops.nn.unet import Norm
 
 Resolution = Literal["native", "resample"]
-SERIES: dict[str, Name] = {"cell": "cosine", "uniform": "cosine", "chebyshev": "chebyshev"}  # of axes' nodes
 
 
 class UNet(nn.Module):
@@ -29,11 +26,11 @@ class UNet(nn.Module):
 
     width: channels of the finest level, twice as many on each one below; levels: number of levels; projection: hidden
     width of Q; norm: "group", "instance" (both of each sample alone) or "batch".
-    resolution: what is done with an `a` of other numbers of nodes than the model was built for. "resample": its series
-    (Fourier, cosine, Chebyshev, by the axes' nodes) is evaluated on the trained grid, and the output's series on the
-    grid wanted, so that the operator stays the one that was trained, and no detail beyond its grid is seen or made;
-    "native": the network runs on the nodes of `a`, where a convolution reaches as many nodes, a shorter way.
-    `out`, another grid of the same axes: the output's series is evaluated there.
+    resolution: what is done with an `a` of other numbers of nodes than the model was built for. "resample": it is
+    interpolated to the trained grid, and the output to the grid wanted (`nn.resample`), so that the operator stays the
+    one that was trained, and no detail beyond its grid is seen or made; "native": the network runs on the nodes of `a`,
+    where a convolution reaches as many nodes, a shorter way. `out`, another grid of the same axes: the output is
+    interpolated to it.
 
     Raises InputError on sizes and names out of range and inputs of the wrong shape.
     """
@@ -82,11 +79,13 @@ class UNet(nn.Module):
                 f"channels, {', '.join(own.names)})"
             )
         n_out = self._wanted(a.shape[2:], out)
+        v = a.movedim(1, -1)
         if self.resolution == "resample":
-            a = _resampled(a, own, own.shape)
-        v = torch.cat([a, coordinates(own, a.shape[2:], a).expand(a.shape[0], -1, *a.shape[2:])], 1)
-        v = self.trunk(self.lifting(v.movedim(1, -1)).movedim(-1, 1))
-        return _resampled(self.head(v.movedim(1, -1)).movedim(-1, 1), own, n_out)
+            v = resampled(v, own, own.shape, INWARD)
+        n = v.shape[1:-1]
+        v = torch.cat([v, coordinates(own, n, a).movedim(0, -1).expand(a.shape[0], *n, -1)], -1)
+        v = self.trunk(self.lifting(v).movedim(-1, 1)).movedim(1, -1)
+        return resampled(self.head(v), own, n_out, OUTWARD).movedim(-1, 1)
 
     def told(self, n: Sequence[int]) -> str | None:
         """What a user should know of an input of these sizes; None at the trained ones."""
@@ -95,7 +94,7 @@ class UNet(nn.Module):
         here, there = lattices(n, self.grid_in.shape)
         how = {
             "native": "convolutions reach as many nodes, a shorter way than trained",
-            "resample": f"its series on {there} nodes and back",
+            "resample": f"interpolated to {there} nodes and back",
         }
         name = type(self).__name__
         return f"{name}, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
@@ -111,11 +110,3 @@ class UNet(nn.Module):
         if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
             raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {self.grid_out}")
         return out.shape
-
-
-def _resampled(u: Tensor, grid: Grid, n: Sequence[int]) -> Tensor:
-    """(B, C, *m) -> (B, C, *n): the series that both lattices hold."""
-    if tuple(n) == tuple(u.shape[2:]):
-        return u
-    transform = Transform(bases(grid, [SERIES.get(axis.nodes, "fourier") for axis in grid]))
-    return transform.interpolate(u.movedim(1, -1), n).movedim(-1, 1)
