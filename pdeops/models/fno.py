@@ -18,6 +18,7 @@ from pdeops.nn.block import Block, Norm
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
+from pdeops.nn.outputs import nodes_wanted
 from pdeops.nn.spectral_conv import SpectralConv, Transform
 
 
@@ -170,16 +171,10 @@ class FNO(nn.Module):
         return pad(v, [0, 0, *(e for k in reversed(extra) for e in (0, k))])
 
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
-        pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
-        own = tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
-        if out is None:
-            return own
-        if not isinstance(out, Grid):
-            raise InputError("an FNO evaluates on grids, not at scattered points: give out=Grid(...)")
-        if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
-            raise InputError(f"out={out} is not this FNO's output grid with other numbers of nodes: {self.grid_out}")
-        self._check_nodes(n_in, out.shape)
-        return out.shape
+        n = nodes_wanted(self, n_in, out)
+        if out is not None:
+            self._check_nodes(n_in, n)
+        return n
 
     def _check_nodes(self, n_in: Sequence[int], n_out: Sequence[int]) -> None:
         for axis, basis, n, m in zip(self.grid_out, self.basis, n_in, n_out, strict=True):

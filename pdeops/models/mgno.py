@@ -15,6 +15,7 @@ from pdeops.nn.block import Norm
 from pdeops.nn.extension import Boundary, Ends, ends
 from pdeops.nn.functions import FunctionBias
 from pdeops.nn.multigrid import VCycle
+from pdeops.nn.outputs import nodes_wanted
 from pdeops.nn.pointwise import GroupNorm, Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
 
@@ -120,7 +121,7 @@ class MgNO(nn.Module):
         for layer in self.layers:
             v = layer(v, self.grid_in if way == "cascade" else None)
         u = self.projection(v)
-        return resampled(u, self.grid_in, self._nodes(n, out), OUTWARD).movedim(-1, 1)
+        return resampled(u, self.grid_in, nodes_wanted(self, n, out), OUTWARD).movedim(-1, 1)
 
     def way(self, n: Sequence[int]) -> Resolution:
         """How an input of these sizes is taken: "native" at the trained ones."""
@@ -137,15 +138,6 @@ class MgNO(nn.Module):
             "cascade": f"V-cycles on {there} nodes, all else on {here}",
         }
         return f"MgNO, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
-
-    def _nodes(self, n: tuple[int, ...], out: Grid | Tensor | None) -> tuple[int, ...]:
-        if out is None:
-            return n
-        if not isinstance(out, Grid):
-            raise InputError("an MgNO evaluates on grids, not at scattered points: give out=Grid(...)")
-        if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
-            raise InputError(f"out={out} is not this MgNO's output grid with other numbers of nodes: {self.grid_out}")
-        return out.shape
 
     def load_official(self, state: Mapping[str, Tensor]) -> MgNO:
         """Take over the weights of the official code's network for Darcy flow, as `mgno_weights.load_official` says."""

@@ -15,6 +15,7 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.deformation import Deformation
 from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.mlp import MLP
+from pdeops.nn.outputs import nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 from pdeops.nn.unet import Norm, UNet
@@ -98,13 +99,9 @@ class PointLSM(nn.Module):
         nodes, values = _nodes(own.resized(a.shape[2:]), a), a.flatten(2)
         if isinstance(out, Tensor):
             return self.at(values, nodes, Points(out))
-        if out is None:
-            pairs = zip(a.shape[2:], own.shape, self.grid_out.shape, strict=True)
-            out = self.grid_out.resized([n if old == new else round(n * new / old) for n, old, new in pairs])
-        if out.names != own.names:
-            raise InputError(f"out={out} has other axes than this PointLSM: {own.names}")
-        same = own.resized(a.shape[2:]) == out
-        return self.at(values, nodes, None if same else _nodes(out, a)).unflatten(2, out.shape)
+        to = self.grid_out.resized(nodes_wanted(self, a.shape[2:], out))
+        same = own.resized(a.shape[2:]) == to
+        return self.at(values, nodes, None if same else _nodes(to, a)).unflatten(2, to.shape)
 
     def at(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
         """(B, in_channels, N), values at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).

@@ -13,6 +13,7 @@ from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
+from pdeops.nn.outputs import nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
 from pdeops.nn.unet import Norm
@@ -78,7 +79,7 @@ class UNet(nn.Module):
                 f"{type(self).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} "
                 f"channels, {', '.join(own.names)})"
             )
-        n_out = self._wanted(a.shape[2:], out)
+        n_out = nodes_wanted(self, a.shape[2:], out)
         v = a.movedim(1, -1)
         if self.resolution == "resample":
             v = resampled(v, own, own.shape, INWARD)
@@ -98,15 +99,3 @@ class UNet(nn.Module):
         }
         name = type(self).__name__
         return f"{name}, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
-
-    def _wanted(self, n_in: Sequence[int], out: Grid | Tensor | None) -> Sequence[int]:
-        """The output's numbers of nodes; without `out` at the resolution of the input."""
-        if out is None:
-            pairs = zip(n_in, self.grid_in.shape, self.grid_out.shape, strict=True)
-            return [n if trained == new else round(n * new / trained) for n, trained, new in pairs]
-        name = type(self).__name__
-        if not isinstance(out, Grid):
-            raise InputError(f"{name} evaluates on grids, not at scattered points: give out=Grid(...)")
-        if out.ndim != self.grid_out.ndim or self.grid_out.resized(out.shape) != out:
-            raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {self.grid_out}")
-        return out.shape
