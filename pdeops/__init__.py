@@ -11,15 +11,17 @@ _PUBLIC = {
     "Axis": "pdeops.grid",
     "Grid": "pdeops.grid",
     "InputError": "pdeops.errors",
+    "Points": "pdeops.points",
     "Surrogate": "pdeops.surrogate",
     "Window": "pdeops.window",
     "load": "pdeops.surrogate",
 }
-__all__ = ["Axis", "Grid", "InputError", "Surrogate", "Window", "__version__", "load"]
+__all__ = ["Axis", "Grid", "InputError", "Points", "Surrogate", "Window", "__version__", "load"]
 
 if TYPE_CHECKING:
     from pdeops.errors import InputError
     from pdeops.grid import Axis, Grid
+    from pdeops.points import Points
     from pdeops.surrogate import Surrogate, load
     from pdeops.window import Window
 

@@ -66,6 +66,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if not 4 <= options.points <= N * N // 2 or min(options.epochs, options.samples, options.threads) < 1:
+        parser.error(f"wanted 4 to {N * N // 2} points, and at least one epoch, sample and thread")
     torch.set_num_threads(options.threads)
     keep_freed()
     problem = Darcy(n=N, permeability=LogNormal(of=NeumannMatern(), standardise=True))

@@ -75,6 +75,11 @@ class MgNO(nn.Module):
         for name, size in {"width": width, "depth": depth, "levels": levels, "bias_modes": bias_modes}.items():
             if size < 1:
                 raise InputError(f"model.{name}={size}: wanted at least 1")
+        most = (max(grid_in.shape) - 1).bit_length() + 1  # the coarsest has one node
+        if levels > most:
+            raise InputError(
+                f"model.levels={levels}: {grid_in.shape} nodes halve to one on level {most}; wanted at most that"
+            )
         if norm not in get_args(Norm):
             raise InputError(f"model.norm={norm!r}; wanted one of {get_args(Norm)}")
         if norm == "group" and width % 4:
@@ -83,8 +88,8 @@ class MgNO(nn.Module):
             raise InputError(f"model.resolution={resolution!r}; wanted one of {get_args(Resolution)}")
         self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out
         self.width, self.depth, self.levels, self.residual, self.skip = width, depth, levels, residual, skip
-        self.pre, self.post = _each(pre, levels, "pre"), _each(post, levels, "post")
-        self.prolongation = _each(prolongation, levels - 1, "prolongation")
+        self.pre, self.post = _each(pre, levels, "pre", "levels"), _each(post, levels, "post", "levels")
+        self.prolongation = _each(prolongation, levels - 1, "prolongation", "steps between levels")
         self.boundary = (boundary,) * d if isinstance(boundary, str) else tuple(boundary)
         if len(self.boundary) != d:
             raise InputError(
@@ -171,10 +176,10 @@ class _Layer(nn.Module):
         return gelu(y if self.bias is None else self.bias(y))
 
 
-def _each(given: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
+def _each(given: int | Sequence[int], count: int, name: str, of: str) -> tuple[int, ...]:
     numbers = (given,) * count if isinstance(given, int) else tuple(given)
     if len(numbers) != count:
-        raise InputError(f"model.{name}={list(numbers)}; wanted one number or {count}, for model.levels={count}")
+        raise InputError(f"model.{name}={list(numbers)}; wanted one number, or one for each of {count} {of}")
     return numbers
 
 

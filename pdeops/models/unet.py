@@ -55,8 +55,10 @@ class UNet(nn.Module):
             raise InputError(f"{name} keeps its axes; got {grid_in.names} in and {grid_out.names} out")
         if not 1 <= d <= 3:
             raise InputError(f"{name} works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
-        if projection < 1:
-            raise InputError(f"model.projection={projection}: wanted at least 1")
+        for key, size in {"width": width, "projection": projection}.items():
+            if size < 1:
+                raise InputError(f"model.{key}={size}: wanted at least 1")
+        unet.check_levels(levels, grid_in.shape)
         if resolution not in get_args(Resolution):
             raise InputError(f"model.resolution={resolution!r}; wanted one of {get_args(Resolution)}")
         self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out

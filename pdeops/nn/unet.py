@@ -40,8 +40,10 @@ class UNet(nn.Module):
         super().__init__()
         if norm not in get_args(Norm):
             raise InputError(f"model.norm={norm!r}; wanted one of {get_args(Norm)}")
-        if levels < 2 or width < 1:
-            raise InputError(f"model.width={width}, model.levels={levels}: wanted a width of at least 1, and 2 levels")
+        if width < 1:
+            raise InputError(f"model.width={width}: wanted at least 1")
+        if levels < 2:
+            raise InputError(f"model.levels={levels}: wanted at least 2")
         if norm == "group" and width % 4:
             raise InputError(f"model.norm=group has four groups of channels; model.width={width} is no multiple of 4")
         self.ndim, self.levels, self.norm = ndim, levels, norm
@@ -78,6 +80,13 @@ class UNet(nn.Module):
                 f"which model.norm={self.norm} leaves nothing: take model.norm=group, fewer levels or more nodes"
             )
         return F.pad(v, _low_and_high(extra)) if any(extra) else v
+
+
+def check_levels(levels: int, n: Sequence[int]) -> None:
+    """Raise InputError on fewer than two levels, and where padding would more than double the nodes of every axis."""
+    most = (max(n) - 1).bit_length() + 1
+    if not 2 <= levels <= max(most, 2):
+        raise InputError(f"model.levels={levels}: wanted 2 to {max(most, 2)} on {' x '.join(map(str, n))} nodes")
 
 
 def _low_and_high(extra: Sequence[int]) -> list[int]:

@@ -60,7 +60,12 @@ class Fit(L.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if length and not isfinite(steps):
             raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
-        schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
+        try:
+            schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
+        except (ValueError, ZeroDivisionError) as error:
+            raise InputError(
+                f"scheduler={getattr(self.scheduler, 'func', self.scheduler).__name__} {given}: {error}"
+            ) from error
         interval = "step" if length else "epoch"
         settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
         return {"optimizer": optimizer, "lr_scheduler": settings}

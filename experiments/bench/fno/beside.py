@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -27,10 +28,16 @@ class Contender(NamedTuple):
 def parser(description: str | None, cases: Sequence[object], repeats: int) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("cases", nargs="*", help=f"parts of names; all without any: {'; '.join(map(str, cases))}")
-    found.add_argument("--peer")
+    found.add_argument("--peer", type=folder)
     found.add_argument("--threads", type=int, default=1)
     found.add_argument("--repeats", type=int, default=repeats)
     return found
+
+
+def folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return text
 
 
 def begun(options: argparse.Namespace, cases: Sequence[Case], skipped: str, *columns: str) -> list[Case]:
@@ -38,10 +45,17 @@ def begun(options: argparse.Namespace, cases: Sequence[Case], skipped: str, *col
     peer."""
     torch.set_num_threads(options.threads)
     keep_freed()
+    if options.repeats < 1 or options.threads < 1:
+        raise SystemExit("--repeats and --threads: wanted at least 1")
+    chosen = [case for case in cases if not options.cases or any(part in str(case) for part in options.cases)]
+    if not chosen:
+        raise SystemExit(
+            f"no case has {' or '.join(map(repr, options.cases))} in its name: {'; '.join(map(str, cases))}"
+        )
     if not options.peer:
         print(f"no --peer: {skipped}")
     header("case", "model", "parameters", *columns)
-    return [case for case in cases if not options.cases or any(part in str(case) for part in options.cases)]
+    return chosen
 
 
 def rows(case: object, every: Mapping[str, Contender], repeats: int, *more: str, device: str = "cpu") -> None:
