@@ -176,3 +176,21 @@ def test_gradients_through_the_whole_model():
 
     assert torch.autograd.gradcheck(at, inputs, fast_mode=True)
     assert torch.autograd.gradgradcheck(at, inputs, fast_mode=True)
+
+
+def test_places_are_parts_of_the_domain():
+    x, a = torch.rand(2, 12, 2), torch.randn(2, 2, 12)
+    torch.manual_seed(0)
+    unit = PointLSM(2, 1, Grid.periodic((16, 16)), Grid.periodic((16, 16)), width=8, latent=16, modes=6, levels=3)
+    wide = PointLSM(2, 1, box(), box(), width=8, latent=16, modes=6, levels=3)
+    wide.load_state_dict(unit.state_dict())
+    torch.testing.assert_close(wide.at(a, Points(2 * x - 1)), unit.at(a, Points(x)), atol=2e-5, rtol=0)
+
+
+def test_the_output_is_masked_where_its_own_points_are():
+    model, a, out = small(), torch.randn(1, 2, 4), cloud(1, 4)
+    mask = torch.tensor([[True, True, True, False]])
+    points = Points(cloud(1, 4), mask=mask)
+    u = model.at(a, points, Points(out))
+    assert u.count_nonzero() == 4
+    torch.testing.assert_close(model.at(a, points, Points(out, mask=mask.flip(1))), u * mask.flip(1))
