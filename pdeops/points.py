@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
+from pdeops.watched import watched
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,24 @@ class Points:
         x, weights, mask = self.x, self.weights, self.mask
         if x.ndim not in (2, 3) or not x.is_floating_point():
             raise InputError(f"points of shape {tuple(x.shape)}, {x.dtype}; wanted real numbers (N, d) or (B, N, d)")
-        if weights is not None and weights.shape not in (x.shape[:-1], x.shape[-2:-1]):
+        if weights is not None and (weights.ndim not in (1, 2) or weights.shape[-1] != x.shape[-2]):
             raise InputError(
                 f"weights of shape {tuple(weights.shape)} for points {tuple(x.shape)}: wanted (N) or (B, N)"
             )
-        if mask is not None:
-            if mask.dtype != torch.bool or mask.ndim != 2 or mask.shape[-1] != x.shape[-2]:
-                raise InputError(f"a mask of shape {tuple(mask.shape)}, {mask.dtype}; wanted truth values (B, N)")
-            if x.ndim == 3 and len(mask) != len(x):
-                raise InputError(f"a mask of {len(mask)} samples for the points of {len(x)}")
-        if not x.shape[-2] or (mask is not None and not mask.any(-1).all()):
+        if mask is not None and (mask.dtype != torch.bool or mask.ndim != 2 or mask.shape[-1] != x.shape[-2]):
+            raise InputError(f"a mask of shape {tuple(mask.shape)}, {mask.dtype}; wanted truth values (B, N)")
+        if len(set(self._batches)) > 1:
+            raise InputError(f"places, weights and mask of several numbers of samples: {self._batches}")
+        if not x.shape[-2]:
             raise InputError("a sample without a point: wanted at least one in each")
-        counted = self.measure()
-        if not (counted.isfinite().all() and (counted >= 0).all()):
+        if not (x.is_meta or watched()):  # else values are not at hand
+            self._check_values()
+
+    def _check_values(self) -> None:
+        if self.mask is not None and not self.mask.any(-1).all():
+            raise InputError("a sample without a point: wanted at least one in each")
+        shares = self._shares()
+        if not (shares.isfinite().all() and (shares >= 0).all() and (shares.sum(-1) > 0).all()):
             raise InputError("weights of points must be finite and not negative, and not all zero")
 
     @property
@@ -50,17 +56,21 @@ class Points:
     @property
     def batch(self) -> int | None:
         """The number of samples whose points these are; None: of any number."""
-        own = [
-            len(part)
-            for part, ndim in ((self.x, 3), (self.weights, 2), (self.mask, 2))
-            if part is not None and part.ndim == ndim
-        ]
-        return own[0] if own else None
+        return self._batches[0] if self._batches else None
+
+    @property
+    def _batches(self) -> list[int]:
+        parts = (self.x, 3), (self.weights, 2), (self.mask, 2)
+        return [len(part) for part, ndim in parts if part is not None and part.ndim == ndim]
 
     def measure(self) -> Tensor:
         """(N) or (B, N): weights that sum to one over each sample's points, zero where the mask is False."""
-        x = self.x
-        shares = x.new_ones(x.shape[-2]) if self.weights is None else self.weights.to(x)
-        if self.mask is not None:
-            shares = torch.where(self.mask, shares, 0.0)
+        shares = self._shares()
         return shares / shares.sum(-1, keepdim=True)
+
+    def _shares(self) -> Tensor:
+        """Their weights where the mask is True, in single precision at least: half precision cannot count them."""
+        exact = torch.promote_types(self.x.dtype, torch.float32)
+        ones = self.x.new_ones(self.x.shape[-2], dtype=exact)
+        shares = ones if self.weights is None else self.weights.to(ones)
+        return shares if self.mask is None else torch.where(self.mask, shares, 0.0)

@@ -32,10 +32,12 @@ def test_whose_points_they_are():
         ({"x": torch.ones(3, 2, dtype=torch.long)}, "int64"),
         ({"x": torch.rand(3, 2), "weights": torch.ones(2)}, r"weights of shape \(2,\)"),
         ({"x": torch.rand(3, 2), "weights": torch.tensor([1.0, -1.0, 1.0])}, "not negative"),
+        ({"x": torch.rand(3, 2), "weights": -torch.ones(3)}, "not negative"),
+        ({"x": torch.rand(4, 3, 2), "weights": torch.ones(2, 3)}, "several numbers of samples: .4, 2"),
         ({"x": torch.rand(3, 2), "weights": torch.zeros(3)}, "not all zero"),
         ({"x": torch.rand(3, 2), "weights": torch.tensor([1.0, float("nan"), 1.0])}, "finite"),
         ({"x": torch.rand(3, 2), "mask": torch.ones(2, 3)}, "wanted truth values"),
-        ({"x": torch.rand(4, 3, 2), "mask": torch.ones(2, 3, dtype=torch.bool)}, "2 samples for the points of 4"),
+        ({"x": torch.rand(4, 3, 2), "mask": torch.ones(2, 3, dtype=torch.bool)}, "several numbers of samples: .4, 2"),
         ({"x": torch.rand(2, 3, 2), "mask": torch.tensor([[True] * 3, [False] * 3])}, "without a point"),
         ({"x": torch.rand(0, 2)}, "without a point"),
     ],
@@ -43,3 +45,18 @@ def test_whose_points_they_are():
 def test_what_does_not_fit_is_refused(parts, said):
     with pytest.raises(InputError, match=said):
         Points(**parts)
+
+
+def test_shared_places_with_weights_of_each_sample():
+    points = Points(torch.rand(3, 1), weights=torch.tensor([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]]))
+    assert points.batch == 2
+    torch.testing.assert_close(points.measure(), torch.tensor([[0.25, 0.25, 0.5], [0.75, 0.25, 0]]))
+
+
+def test_half_precision_counts_many_points():
+    measure = Points(torch.rand(70_000, 1).half()).measure()  # more than the largest number there
+    torch.testing.assert_close(measure.sum(), torch.tensor(1.0), atol=1e-3, rtol=0)
+
+
+def test_places_without_values():
+    assert Points(torch.rand(5, 2, device="meta"), weights=torch.ones(5, device="meta")).measure().shape == (5,)

@@ -112,7 +112,7 @@ class PointLSM(nn.Module):
         x, xi = self._places(points, a, code)
         if points.mask is not None:
             a = torch.where(points.mask.unsqueeze(1), a, 0.0)
-        v = self.lifting(torch.cat([a.movedim(1, -1), x.expand(len(a), -1, -1)], -1))
+        v = self.lifting(torch.cat([a.movedim(1, -1), x.to(a).expand(a.shape[0], -1, -1)], -1))
         n = self.lattice.shape
         z = nonuniform.analyse(v, xi, points.measure(), self.inward.modes)
         z = self.inward.weight(z, (0,) * len(n))
@@ -123,13 +123,14 @@ class PointLSM(nn.Module):
             points = out
             x, xi = self._places(out, a, code)
         z = self.outward.coefficients(field, n)
-        u = self.head(nonuniform.synthesise(z, xi, self.outward.modes) + self.places(x)).movedim(-1, 1)
+        u = self.head(nonuniform.synthesise(z, xi, self.outward.modes) + self.places(x.to(a))).movedim(-1, 1)
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
 
     def _places(self, points: Points, a: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x and xi, (B or 1, N, d), the domain scaled to [0, 1]."""
-        box = points.x.new_tensor([[axis.start, axis.length] for axis in self.lattice])
-        x = ((points.x - box[:, 0]) / box[:, 1]).to(a)
+        """x and xi, (B or 1, N, d), the domain scaled to [0, 1]; in single precision at least."""
+        x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
+        box = x.new_tensor([[axis.start, axis.length] for axis in self.lattice])
+        x = ((x - box[:, 0]) / box[:, 1]).to(a.device, torch.promote_types(a.dtype, torch.float32))
         x = x if x.ndim == 3 else x.unsqueeze(0)
         if points.mask is not None:
             x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
@@ -145,9 +146,9 @@ class PointLSM(nn.Module):
         for place in (points, out):
             if place is not None and place.ndim != self.lattice.ndim:
                 raise InputError(f"points in {place.ndim} dimensions; this PointLSM has {self.lattice.ndim}")
-            if place is not None and place.batch not in (None, len(a)):
-                raise InputError(f"the points of {place.batch} samples for the values of {len(a)}")
-        given, wanted = None if code is None else tuple(code.shape), (len(a), self.code) if self.code else None
+            if place is not None and place.batch not in (None, a.shape[0]):
+                raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
+        given, wanted = None if code is None else tuple(code.shape), (a.shape[0], self.code) if self.code else None
         if given != wanted:
             raise InputError(f"a code of shape {given}; wanted {wanted} (model.code={self.code})")
 

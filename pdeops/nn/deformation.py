@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import pi
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ OCTAVES = 8
 
 class Deformation(nn.Module):
     """xi = x + x * phi(x, sin(2^j pi x), cos(2^j pi x), code), j < 8, phi a perceptron with three hidden layers and
-    tanh: (B, N, d) -> (B, N, d). code: so many numbers of each sample. At first xi is nearly x.
+    tanh: (B, N, d) -> (B, N, d), in the precision of x, whatever phi's. code: so many numbers of each sample. At first
+    xi is nearly x.
 
     Source: Li et al., Geo-FNO, JMLR 2023, section 4.2, without the angle about a point, which jumps.
     """
@@ -33,4 +35,5 @@ class Deformation(nn.Module):
         if code is not None:
             features = [part.expand(len(code), -1, -1) for part in features]
             features.append(code.unsqueeze(1).expand(-1, x.shape[1], -1))
-        return x + x * self.phi(torch.cat(features, -1))
+        last: Any = self.phi[-1]
+        return x + x * self.phi(torch.cat(features, -1).to(last.weight)).to(x)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis
+from pdeops.watched import watched
 
 Boundary = Literal["dirichlet", "neumann", "periodic"]
 End = Literal["zero", "wrap", "wall", "node"]
@@ -52,10 +52,7 @@ def extended(v: Tensor, kinds: tuple[Ends, ...]) -> Tensor:
     """v with one more node at each end of every axis, but those of zeros, which convolutions append themselves."""
     if all(map(_zero, kinds)):
         return v
-    seen = (
-        torch.compiler.is_compiling() or forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
-    )
-    return _gathered(v, kinds) if seen else _Extend.apply(v, kinds)
+    return _gathered(v, kinds) if watched() else _Extend.apply(v, kinds)
 
 
 def _gathered(v: Tensor, kinds: tuple[Ends, ...]) -> Tensor:

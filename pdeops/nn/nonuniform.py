@@ -4,11 +4,14 @@ few points at a time, whose exponentials are formed anew in the backward pass.""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import pi
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pdeops.watched import watched
 
 ENTRIES = 2**22  # of the table of exponentials that is held at a time
 
@@ -18,21 +21,24 @@ def analyse(v: Tensor, x: Tensor, measure: Tensor, modes: Sequence[int]) -> Tens
 
     x: (B, N, d) or (1, N, d), of period 1; measure: w, (B, N) or (N), as `Points.measure`. Kept are of `modes` k the
     frequencies -floor(k/2) .. k - floor(k/2) - 1, and 0 .. floor(k/2) of the last axis, as a half Fourier axis of
-    `spectral_conv.Transform` has them, whose coefficients these are on a lattice.
+    `spectral_conv.Transform` has them, whose coefficients these are on a lattice. Places, tables and sums are in single
+    precision at least, also under autocast.
     """
-    f = frequencies(modes, x)
-    weighted = v * measure.to(v).unsqueeze(-1)
-    z = _ToModes.apply(weighted, x, f)
-    return z.view(len(v), 2, *kept(modes), v.shape[-1])
+    exact = torch.promote_types(v.dtype, torch.float32)
+    x, f = x.to(exact), frequencies(modes, x).to(exact)
+    weighted = v.to(exact) * measure.to(x).unsqueeze(-1)
+    z = _to_modes(weighted, x, f)
+    return z.view(v.shape[0], 2, *kept(modes), v.shape[-1]).to(v.dtype)
 
 
 def synthesise(z: Tensor, x: Tensor, modes: Sequence[int]) -> Tensor:
     """v_n = sum_f c_f exp(2 pi i f . x_n), over both signs of the last axis, the real part: (B, 2, *kept, C) ->
-    (B, N, C)."""
-    f = frequencies(modes, x)
-    both = torch.where(f[-1] == 0, 1.0, 2.0).to(z).unsqueeze(-1)
-    flat = z.flatten(2, -2) * both
-    return _ToPoints.apply(flat, x, f)
+    (B, N, C). In single precision at least, as `analyse`."""
+    exact = torch.promote_types(z.dtype, torch.float32)
+    x, f = x.to(exact), frequencies(modes, x).to(exact)
+    both = torch.where(f[-1] == 0, 1.0, 2.0).to(x).unsqueeze(-1)
+    flat = z.flatten(2, -2).to(exact) * both
+    return _to_points(flat, x, f).to(z.dtype)
 
 
 def kept(modes: Sequence[int]) -> tuple[int, ...]:
@@ -52,8 +58,28 @@ def _table(x: Tensor, f: Tensor) -> Tensor:
 
 
 def _parts(x: Tensor, batch: int, f: Tensor) -> list[slice]:
-    length = max(1, ENTRIES // (2 * f.shape[1] * batch))
+    length = max(1, ENTRIES // (2 * f.shape[1] * max(1, batch)))
     return [slice(i, i + length) for i in range(0, x.shape[1], length)]
+
+
+def _as_given(like: Tensor) -> AbstractContextManager[None]:
+    """No autocast."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
+def _to_modes(v: Tensor, x: Tensor, f: Tensor) -> Tensor:
+    with _as_given(v):
+        if watched():
+            return (_table(x, f).mT @ v).unflatten(1, (2, -1))
+        return _ToModes.apply(v, x, f)
+
+
+def _to_points(z: Tensor, x: Tensor, f: Tensor) -> Tensor:
+    with _as_given(z):
+        if watched():
+            return _table(x, f) @ z.flatten(1, 2)
+        return _ToPoints.apply(z, x, f)
 
 
 def _turned(z: Tensor, f: Tensor) -> Tensor:
@@ -64,7 +90,7 @@ def _turned(z: Tensor, f: Tensor) -> Tensor:
 
 def _slope(v: Tensor, z: Tensor, x: Tensor, f: Tensor) -> Tensor:
     """sum_c v_nc d(T z)_nc / dx_n, in the shape of x."""
-    slopes = _ToPoints.apply(_turned(z, f), x, f)
+    slopes = _to_points(_turned(z, f), x, f)
     dx = (slopes.unflatten(-1, (len(f), -1)) * v.unsqueeze(-2)).sum(-1)
     return dx if len(x) == len(dx) else dx.sum(0, keepdim=True)
 
@@ -83,7 +109,7 @@ class _ToModes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         v, x, f = ctx.saved_tensors
-        dv = _ToPoints.apply(dz, x, f) if ctx.needs_input_grad[0] else None
+        dv = _to_points(dz, x, f) if ctx.needs_input_grad[0] else None
         return dv, _slope(v, dz, x, f) if ctx.needs_input_grad[1] else None, None
 
 
@@ -100,5 +126,5 @@ class _ToPoints(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dv: Tensor) -> tuple[Tensor | None, ...]:
         z, x, f = ctx.saved_tensors
-        dz = _ToModes.apply(dv, x, f) if ctx.needs_input_grad[0] else None
+        dz = _to_modes(dv, x, f) if ctx.needs_input_grad[0] else None
         return dz, _slope(dv, z, x, f) if ctx.needs_input_grad[1] else None, None

@@ -1,5 +1,6 @@
 """Fourier coefficients at scattered points."""
 
+from itertools import product
 from math import pi
 
 import pytest
@@ -76,3 +77,16 @@ def test_no_table_grows_with_the_points_and_none_is_kept(monkeypatch):
     u.sum().backward()
     assert max(sizes) <= 10_000
     assert sum(held) < 20 * n  # with the table: 168 n
+
+
+@pytest.mark.parametrize("modes", [(5,), (6,), (4, 5), (5, 6), (3, 4, 5), (4, 3, 2)])
+def test_both_are_sums_of_complex_exponentials(modes):
+    lines = [range(-(k // 2), k - k // 2) for k in modes[:-1]] + [range(modes[-1] // 2 + 1)]
+    f = torch.tensor(list(product(*lines)), dtype=torch.float64)
+    v, x, w = (torch.randn(2, 9, k, dtype=torch.float64) for k in (3, len(modes), 1))
+    waves = torch.exp(2j * pi * (x @ f.T))
+    c = waves.conj().mT @ (w * v).to(waves)
+    z = analyse(v, x, w.squeeze(-1), modes)
+    torch.testing.assert_close(torch.view_as_complex(z.movedim(1, -1).contiguous()).flatten(1, -2), c)
+    both = waves @ c + (waves[..., f[:, -1] > 0] @ c[:, f[:, -1] > 0]).conj()
+    torch.testing.assert_close(synthesise(z, x, modes), both.real)
