@@ -17,8 +17,8 @@ class Points:
 
     weights: (N) or (B, N), the share of the domain that each point stands for, up to a factor; None: equal shares.
     mask: (B, N), False at points that only fill up a shorter sample; what stands there does not count.
-    Raises InputError on shapes that do not fit, on weights that are not positive or finite, and on a sample without
-    points.
+    Raises InputError on shapes that do not fit, on places that are not finite, on weights that are negative or
+    not finite, and on a sample without points.
     """
 
     x: Tensor
@@ -27,6 +27,9 @@ class Points:
 
     def __post_init__(self) -> None:
         x, weights, mask = self.x, self.weights, self.mask
+        for name, part in {"x": x, "weights": weights, "mask": mask}.items():
+            if not isinstance(part, Tensor) and (part is not None or name == "x"):
+                raise InputError(f"{name} of points is a {type(part).__name__}; wanted a tensor")
         if x.ndim not in (2, 3) or not x.is_floating_point():
             raise InputError(f"points of shape {tuple(x.shape)}, {x.dtype}; wanted real numbers (N, d) or (B, N, d)")
         if weights is not None and (weights.ndim not in (1, 2) or weights.shape[-1] != x.shape[-2]):
@@ -45,6 +48,9 @@ class Points:
     def _check_values(self) -> None:
         if self.mask is not None and not self.mask.any(-1).all():
             raise InputError("a sample without a point: wanted at least one in each")
+        told = self.x if self.mask is None else self.x[self.mask] if self.x.ndim == 3 else self.x[self.mask.any(0)]
+        if not told.isfinite().all():
+            raise InputError("places of points are NaN or infinite; a mask leaves out what only fills up")
         shares = self._shares()
         if not (shares.isfinite().all() and (shares >= 0).all() and (shares.sum(-1) > 0).all()):
             raise InputError("weights of points must be finite and not negative, and not all zero")

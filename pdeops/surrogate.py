@@ -66,13 +66,23 @@ class Surrogate(nn.Module):
         grid = out if isinstance(out, Grid) else self.window.grid_out
         return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
 
-    def predict(self, a: Array, out: Grid | Tensor | None = None) -> Array:
+    def predict(self, a: Array, out: Grid | Tensor | np.ndarray | None = None) -> Array:
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
 
         NumPy arrays come back as NumPy arrays. Where a model has several ways to take another lattice than the trained
         one, a `LatticeWarning` says which it takes. Raises InputError if `a` has the wrong channels or axes, or holds
         values that are not finite.
+
+        out: another grid of the same axes, or points (N, d) where the model takes them, whose values are the model's
+        own: what the problem imposes (`Problem.constrain`) stands on grids, and a warning says so.
         """
+        if isinstance(out, np.ndarray):
+            out = torch.from_numpy(out)
+        if isinstance(out, Tensor) and self.problem is not None and _imposes(self.problem):
+            warnings.warn(
+                f"values at points are the model's own; conditions of {self.problem.name} are imposed on grids alone",
+                stacklevel=2,
+            )
         with _inference(self):
             return _like(a, self(self._native(self._checked(a)), out))
 
@@ -292,3 +302,7 @@ def _inference(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(training)
+
+
+def _imposes(problem: Problem) -> bool:
+    return type(problem).constrain is not Problem.constrain

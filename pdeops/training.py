@@ -130,6 +130,12 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
         _loss(config, window, model)
+    if set(config["data"].get("strides") or [1]) != {1} and getattr(model, "resolution", "native") == "resample":
+        warnings.warn(
+            "model.resolution=resample takes every lattice of data.strides to the finest one: with "
+            "model.resolution=native the model is trained on each",
+            stacklevel=2,
+        )
 
 
 def _loss(config: dict[str, Any], window: Window, model: Any) -> Any:

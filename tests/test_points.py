@@ -40,6 +40,9 @@ def test_whose_points_they_are():
         ({"x": torch.rand(4, 3, 2), "mask": torch.ones(2, 3, dtype=torch.bool)}, "several numbers of samples: .4, 2"),
         ({"x": torch.rand(2, 3, 2), "mask": torch.tensor([[True] * 3, [False] * 3])}, "without a point"),
         ({"x": torch.rand(0, 2)}, "without a point"),
+        ({"x": torch.rand(3, 2).numpy()}, "x of points is a ndarray; wanted a tensor"),
+        ({"x": torch.rand(3, 2), "weights": [1.0, 1.0, 1.0]}, "weights of points is a list"),
+        ({"x": torch.full((3, 2), float("nan"))}, "NaN or infinite"),
     ],
 )
 def test_what_does_not_fit_is_refused(parts, said):

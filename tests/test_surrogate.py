@@ -13,7 +13,9 @@ from pdeops.grid import Axis, Grid
 from pdeops.models.fno import FNO
 from pdeops.models.mgno import MgNO
 from pdeops.models.neuralop import NeuralOp
+from pdeops.models.point_lsm import PointLSM
 from pdeops.nn.normalizer import Normalizer
+from pdeops.problems.darcy import Darcy
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.surrogate import Surrogate
 from pdeops.window import Window
@@ -239,6 +241,24 @@ def test_no_wasted_prediction_and_constraint_on_the_output_grid():
     s = Surrogate(Net(), w, one, one, p)
     s.rollout(torch.randn(1, 1, 2, 8, 8), 4)
     assert len(calls) == 2
+
+
+def test_values_at_points_are_the_models_own():
+    """On its walls a grid has the problem's zeros; at points, in NumPy or torch, the model's values stand."""
+    problem = Darcy(n=9)
+    window = Window().on(problem.grid, ("u",), ("a",))
+    torch.manual_seed(0)
+    model = PointLSM(1, 1, problem.grid, problem.grid, width=8, latent=8, modes=4, levels=2)
+    one = Normalizer(torch.zeros(1), torch.ones(1))
+    surrogate, a = Surrogate(model, window, one, one, problem), torch.rand(2, 1, 9, 9)
+    x = problem.grid.points().flatten(0, 1).float()
+    with pytest.warns(UserWarning, match="conditions of darcy are imposed on grids alone"):
+        at_points = surrogate.predict(a.numpy(), x.numpy())
+    at_points = torch.from_numpy(at_points).unflatten(2, (9, 9))
+    on_grid = surrogate.predict(a)
+    torch.testing.assert_close(at_points[..., 1:-1, 1:-1], on_grid[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
+    assert on_grid[..., 0, :].count_nonzero() == 0
+    assert at_points[..., 0, :].count_nonzero() > 0
 
 
 def test_a_prediction_says_how_it_takes_another_lattice(recwarn):

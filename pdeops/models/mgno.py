@@ -77,9 +77,7 @@ class MgNO(nn.Module):
                 raise InputError(f"model.{name}={size}: wanted at least 1")
         most = (max(grid_in.shape) - 1).bit_length() + 1  # the coarsest has one node
         if levels > most:
-            raise InputError(
-                f"model.levels={levels}: {grid_in.shape} nodes halve to one on level {most}; wanted at most that"
-            )
+            raise InputError(f"model.levels={levels}: wanted at most {most}, where one node is left of {grid_in.shape}")
         if norm not in get_args(Norm):
             raise InputError(f"model.norm={norm!r}; wanted one of {get_args(Norm)}")
         if norm == "group" and width % 4:

@@ -18,8 +18,11 @@ from pdeops.nn.mlp import MLP
 from pdeops.nn.outputs import nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
-from pdeops.nn.unet import Norm, UNet
+from pdeops.nn.unet import Norm, UNet, check_levels
 from pdeops.points import Points
+from pdeops.watched import watched
+
+MARGIN = 1e-4  # of the domain's lengths: what round-off may take places beyond it
 
 
 class PointLSM(nn.Module):
@@ -64,8 +67,10 @@ class PointLSM(nn.Module):
             raise InputError(f"PointLSM keeps its axes; got {grid_in.names} in and {grid_out.names} out")
         if not 1 <= d <= 3:
             raise InputError(f"PointLSM works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
-        if projection < 1 or code < 0:
-            raise InputError(f"model.projection={projection}, model.code={code}: wanted at least 1 and 0")
+        for key, size, least in (("width", width, 1), ("projection", projection, 1), ("code", code, 0)):
+            if size < least:
+                raise InputError(f"model.{key}={size}: wanted at least {least}")
+        check_levels(levels, (latent,) * d)
         if code and not deformation:
             raise InputError(f"model.code={code} is what the deformation sees, and there is none: model.code=0")
         self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
@@ -96,6 +101,8 @@ class PointLSM(nn.Module):
                 f"PointLSM got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
                 f"{', '.join(own.names)})"
             )
+        if self.code:
+            raise InputError(f"model.code={self.code} numbers of a sample come with scattered points alone: call `at`")
         nodes, values = _nodes(own.resized(a.shape[2:]), a), a.flatten(2)
         if isinstance(out, Tensor):
             return self.at(values, nodes, Points(out))
@@ -106,7 +113,8 @@ class PointLSM(nn.Module):
     def at(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
         """(B, in_channels, N), values at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).
 
-        Values at points whose mask is False are 0 in the output, and do not matter in the input.
+        Values at points whose mask is False are 0 in the output, and do not matter in the input. Places stand in the
+        domain of grid_in, of whose nodes nothing is used here.
         """
         self._check(a, points, out, code)
         x, xi = self._places(points, a, code)
@@ -134,20 +142,26 @@ class PointLSM(nn.Module):
         x = x if x.ndim == 3 else x.unsqueeze(0)
         if points.mask is not None:
             x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
+        if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > 1 + MARGIN)).any():
+            domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in self.lattice)
+            raise InputError(f"points outside the domain {domain} of this PointLSM")
         return x, x if self.warp is None else self.warp(x, code)
 
     def _check(self, a: Tensor, points: Points, out: Points | None, code: Tensor | None) -> None:
-        if a.ndim != 3 or a.shape[1] != self.in_channels:
+        if not isinstance(a, Tensor) or a.ndim != 3 or a.shape[1] != self.in_channels:
+            shape = tuple(getattr(a, "shape", ())) or type(a).__name__
             raise InputError(
-                f"PointLSM got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, points)"
+                f"PointLSM got an input of shape {shape}; wanted a tensor (batch, {self.in_channels} channels, points)"
             )
-        if points.x.shape[-2] != a.shape[2]:
-            raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
         for place in (points, out):
+            if not isinstance(place, Points) and (place is not None or points is None):
+                raise InputError(f"places are a {type(place).__name__}; wanted Points")
             if place is not None and place.ndim != self.lattice.ndim:
                 raise InputError(f"points in {place.ndim} dimensions; this PointLSM has {self.lattice.ndim}")
             if place is not None and place.batch not in (None, a.shape[0]):
                 raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
+        if points.x.shape[-2] != a.shape[2]:
+            raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
         given, wanted = None if code is None else tuple(code.shape), (a.shape[0], self.code) if self.code else None
         if given != wanted:
             raise InputError(f"a code of shape {given}; wanted {wanted} (model.code={self.code})")

@@ -27,8 +27,10 @@ def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None)
         pairs = zip(n_in, model.grid_in.shape, model.grid_out.shape, strict=True)
         return tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
     name, own = type(model).__name__, model.grid_out
-    if not isinstance(out, Grid):
+    if isinstance(out, Tensor):
         raise InputError(f"{name} evaluates on grids, not at scattered points: give out=Grid(...)")
+    if not isinstance(out, Grid):
+        raise InputError(f"out={out!r}: wanted a Grid")
     if out.ndim != own.ndim or own.resized(out.shape) != out:
         raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {own}")
     return out.shape

@@ -63,9 +63,7 @@ class Fit(L.LightningModule):
         try:
             schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
         except (ValueError, ZeroDivisionError) as error:
-            raise InputError(
-                f"scheduler={getattr(self.scheduler, 'func', self.scheduler).__name__} {given}: {error}"
-            ) from error
+            raise InputError(f"scheduler: {given} make no schedule: {error}") from error
         interval = "step" if length else "epoch"
         settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
         return {"optimizer": optimizer, "lr_scheduler": settings}

@@ -158,6 +158,8 @@ def test_bad_options_are_refused():
         ({"heads": 3}, r"model\.heads=3 do not divide model\.width=8"),
         ({"norm": "none"}, r"model\.norm='none'; wanted one of"),
         ({"levels": 0}, r"model\.levels=0"),
+        ({"levels": 8}, r"model\.levels=8: wanted 2 to \d on"),
+        ({"width": -4}, r"model\.width=-4: wanted at least 1"),
     ):
         with pytest.raises(InputError, match=message):
             LSM(1, 1, grid(32), grid(32), **({"width": 8} | options))

@@ -170,7 +170,8 @@ def test_another_output_grid():
     [
         ({"width": 0}, "model.width=0: wanted at least 1"),
         ({"levels": 0}, "model.levels=0: wanted at least 1"),
-        ({"pre": [1, 1]}, r"model.pre=\[1, 1\]; wanted one number or 3, for model.levels=3"),
+        ({"levels": 9}, r"model.levels=9: wanted at most \d"),
+        ({"pre": [1, 1]}, r"model.pre=\[1, 1\]; wanted one number, or one for each of 3 levels"),
         ({"pre": 0}, "wanted numbers of sweeps"),
         ({"prolongation": 5}, "wanted 3 or 4 taps"),
         ({"boundary": ["auto"] * 3}, "wanted one or 2, one for each of"),

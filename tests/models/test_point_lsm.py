@@ -115,7 +115,7 @@ def test_the_number_of_points_at_a_time_changes_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda m: m.at(torch.randn(2, 3, 5), Points(cloud(2, 5))), "wanted \\(batch, 2 channels, points\\)"),
+        (lambda m: m.at(torch.randn(2, 3, 5), Points(cloud(2, 5))), "wanted a tensor \\(batch, 2 channels, points\\)"),
         (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(2, 6))), "values at 5 points, and the places of 6"),
         (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(3, 5))), "the points of 3 samples for the values of 2"),
         (lambda m: m.at(torch.randn(2, 2, 5), Points(cloud(2, 5, 3))), "points in 3 dimensions"),
@@ -124,6 +124,16 @@ def test_the_number_of_points_at_a_time_changes_nothing(monkeypatch):
         (lambda m: m(torch.randn(2, 2, 5, 5), box(d=1)), "is not this PointLSM"),
         (lambda m: small(d=2, modes=17), r"modes=\[17, 17\], model.latent=16"),
         (lambda m: small(deformation=False, code=2), "model.code=0"),
+        (lambda m: small(code=2)(torch.randn(1, 2, 5, 5)), "come with scattered points alone"),
+        (lambda m: small(levels=6), "model.levels=6: wanted 2 to 5 on 16 x 16 nodes"),
+        (lambda m: small(width=-4), "model.width=-4: wanted at least 1"),
+        (lambda m: m.at(torch.randn(2, 2, 5), cloud(2, 5)), "places are a Tensor; wanted Points"),
+        (lambda m: m.at(torch.randn(2, 2, 5).numpy(), Points(cloud(2, 5))), "wanted a tensor"),
+        (
+            lambda m: m.at(torch.randn(2, 2, 5), Points(3 * torch.ones(2, 5, 2))),
+            r"outside the domain \[-1, 1\] x \[-1, 1\]",
+        ),
+        (lambda m: m(torch.randn(2, 2, 5, 5), out=(5, 5)), "wanted a Grid"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, said):
