@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pdeops.errors import InputError, did_you_mean, first_line, nearest
 
+GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem"}  # not by users
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -109,8 +110,11 @@ def _check_node(node: Any, where: str) -> None:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             for key in node:
                 if key not in parameters and key not in SPECIAL:
-                    options = [p for p in parameters if p != "self"]
-                    raise InputError(f"unknown key {where}.{key}. {did_you_mean(str(key), options)}")
+                    options = [p for p in parameters if p not in GIVEN]
+                    message = f"unknown key {where}.{key}. {did_you_mean(str(key), options)}"
+                    if where == "model":
+                        message += f" If an experiment sets it for another model, leave it out: '~model.{key}'"
+                    raise InputError(message)
         hints = _hints(target)
     elif where in GROUPS and where not in ("callbacks", "logger"):
         raise InputError(f"{where} has no _target_: it must say which class to build")

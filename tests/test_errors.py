@@ -134,7 +134,11 @@ def test_golden_of_steady_problems(run, overrides, message):
     [
         (["model.heads=3"], "model.heads=3 do not divide model.width=32: wanted one of its divisors"),
         (["model.tokens=0"], "model.heads=8, model.tokens=0, model.basis=12: wanted at least 1, 1 and 2"),
-        (["model.levels=1"], "model.width=32, model.levels=1: wanted a width of at least 1, and 2 levels"),
+        (["model.levels=1"], "model.levels=1: wanted 2 to 5 on 9 x 9 nodes"),
+        (["model.levels=6"], "model.levels=6: wanted 2 to 5 on 9 x 9 nodes"),
+        (["model.width=-4"], "model.width=-4: wanted at least 1"),
+        (["experiment=fno_darcy"], "If an experiment sets it for another model, leave it out: '~model.modes'"),
+        (["+scheduler.pct_start=2"], "'pct_start': 2} make no schedule: Expected float between 0 and 1"),
         (["model.norm=layer"], "model.norm='layer': wanted one of 'batch', 'instance', 'group'"),
         (["model.norm=instance"], "a field of 9 x 9 nodes is one node on the coarsest of 5 levels"),
         (["model.resolution=nearest"], "model.resolution='nearest': wanted one of 'native', 'resample'"),

@@ -62,7 +62,7 @@ class Fit(L.LightningModule):
             raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
         try:
             schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
-        except (ValueError, ZeroDivisionError) as error:
+        except ValueError as error:
             raise InputError(f"scheduler: {given} make no schedule: {error}") from error
         interval = "step" if length else "epoch"
         settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
