@@ -6,7 +6,7 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"errors", "files", "config", "constants", "grid", "kept", "memory", "points"},
+    {"errors", "files", "config", "constants", "grid", "kept", "memory", "points", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
@@ -18,7 +18,7 @@ LEVELS = [
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
-SAME_LEVEL = {("grid", "errors"), ("config", "errors"), ("files", "errors"), ("points", "errors")}
+SAME_LEVEL = {("grid", "errors"), ("config", "errors"), ("files", "errors"), ("points", "errors"), ("points", "watched")}
 
 
 def part(path):
