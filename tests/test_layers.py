@@ -18,7 +18,13 @@ LEVELS = [
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
-SAME_LEVEL = {("grid", "errors"), ("config", "errors"), ("files", "errors"), ("points", "errors"), ("points", "watched")}
+SAME_LEVEL = {
+    ("grid", "errors"),
+    ("config", "errors"),
+    ("files", "errors"),
+    ("points", "errors"),
+    ("points", "watched"),
+}
 
 
 def part(path):

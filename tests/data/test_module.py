@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -106,6 +107,42 @@ def test_strides_are_drawn_uniformly_alike_on_all_processes_and_by_the_seed(traj
     assert 70 < sizes.count(4) < 130
     assert drawn(rank=1) == sizes
     assert drawn(shuffle_seed=1) != sizes
+
+
+class Recorder(L.LightningModule):
+    """Trains nothing, and notes the sizes of the batches it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.sizes = []
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def training_step(self, batch, _):
+        self.sizes.append(batch.a.shape[-1])
+        return self.weight * batch.a.mean()
+
+    def validation_step(self, batch, _):
+        assert batch.a.shape[-1] == 8
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_trainer_draws_anew_in_every_epoch_and_goes_on_where_it_stopped(trajectories, tmp_path, accumulated):
+    plain = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "default_root_dir": tmp_path}
+
+    def run(epochs, ckpt=None):
+        recorder = Recorder()
+        trainer = L.Trainer(max_epochs=epochs, accumulate_grad_batches=accumulated, **plain)
+        trainer.fit(recorder, make(trajectories, strides=[1, 2]), ckpt_path=ckpt)
+        trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+        return recorder.sizes
+
+    whole = run(3)
+    rounds = [whole[i * len(whole) // 3 : (i + 1) * len(whole) // 3] for i in range(3)]
+    assert len({tuple(part) for part in rounds}) > 1
+    assert run(1) + run(3, tmp_path / "stopped.ckpt") == whole
 
 
 def test_validation_and_tests_see_all_nodes(trajectories):
