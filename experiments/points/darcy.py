@@ -1,6 +1,6 @@
 """An LSM of scattered points, trained on a thousand places of each sample, asked at others and at all of them.
 
-    python experiments/points/darcy.py [--points 1000] [--epochs 20] [--samples 600] [--threads 1] [--padding 0.25]
+    python experiments/points/darcy.py [--points 1000] [--epochs 20] [--samples 600] [--threads 1]
 
 Darcy flow with a log-normal coefficient on a square, solved on 65^2 nodes with both ends. Each sample is known at so
 many of the nodes, drawn for it alone, the same ones in all epochs. Relative L2 errors (means of 64 test samples, their
@@ -65,7 +65,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--padding", type=float, default=0.25, help="of the PointLSM's latent lattice")
     options = parser.parse_args()
     if not 4 <= options.points <= N * N // 2 or min(options.epochs, options.samples, options.threads) < 1:
         parser.error(f"wanted 4 to {N * N // 2} points, and at least one epoch, sample and thread")
@@ -94,7 +93,7 @@ def main() -> None:
         return lattice_model(a[samples].unflatten(2, (N, N))).flatten(2), u[samples]
 
     torch.manual_seed(0)
-    points_model = PointLSM(1, 1, problem.grid, problem.grid, width=WIDTH, padding=options.padding)
+    points_model = PointLSM(1, 1, problem.grid, problem.grid, width=WIDTH)
     lattice_model = LSM(1, 1, problem.grid, problem.grid, width=WIDTH)
     print("| model | given at | asked at | relative L2 |\n|---|---|---|---|")
     own = drawn(len(a), options.points)

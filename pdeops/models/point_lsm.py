@@ -34,8 +34,7 @@ class PointLSM(nn.Module):
     taken a few at a time, forward and backward, so that memory does not grow with points times modes.
 
     A grid is the points of its nodes, with their weights; scattered ones go through `at`. latent: nodes per axis of the
-    latent lattice, on the domain of grid_in; padding: by which share axes with walls are longer there, so that series
-    need not be periodic on the domain; modes: kept of both transforms per axis, both signs together; code: how
+    latent lattice, on the domain of grid_in; modes: kept of both transforms per axis, both signs together; code: how
     many numbers describe a sample as a whole (`at`), seen by the deformation; other options as `LSM`'s.
 
     Source: Wu et al., ICML 2023, Elasticity, whose coefficients are sums over the points and so grow with their number,
@@ -53,7 +52,6 @@ class PointLSM(nn.Module):
         width: int = 32,
         latent: int = 64,
         modes: int | Sequence[int] = 24,
-        padding: float = 0.25,
         levels: int = 5,
         heads: int = 8,
         tokens: int = 4,
@@ -72,8 +70,6 @@ class PointLSM(nn.Module):
         for key, size, least in (("width", width, 1), ("projection", projection, 1), ("code", code, 0)):
             if size < least:
                 raise InputError(f"model.{key}={size}: wanted at least {least}")
-        if padding < 0:
-            raise InputError(f"model.padding={padding}: wanted a share of the domain, at least 0")
         check_levels(levels, (latent,) * d)
         if code and not deformation:
             raise InputError(f"model.code={code} is what the deformation sees, and there is none: model.code=0")
@@ -88,11 +84,7 @@ class PointLSM(nn.Module):
         self.width, self.latent, self.levels, self.heads = width, latent, levels, heads
         self.tokens, self.basis, self.projection, self.norm = tokens, basis, projection, norm
         self.deformation, self.code = deformation, code
-        self.padding = padding
-        self.lattice = Grid(
-            Axis(axis.name, latent, axis.length * (1 if axis.periodic else 1 + padding), start=axis.start)
-            for axis in grid_in
-        )
+        self.lattice = Grid(Axis(axis.name, latent, axis.length, start=axis.start) for axis in grid_in)
         self.lifting = Pointwise(in_channels + d, width)
         self.warp = Deformation(d, code) if deformation else None
         self.inward, self.outward = (SpectralConv(width, width, self.modes) for _ in range(2))
@@ -143,15 +135,14 @@ class PointLSM(nn.Module):
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
 
     def _places(self, points: Points, a: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x and xi, (B or 1, N, d), the lattice's box scaled to [0, 1]; in single precision at least."""
+        """x and xi, (B or 1, N, d), the domain scaled to [0, 1]; in single precision at least."""
         x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
         box = x.new_tensor([[axis.start, axis.length] for axis in self.lattice])
         x = ((x - box[:, 0]) / box[:, 1]).to(a.device, torch.promote_types(a.dtype, torch.float32))
         x = x if x.ndim == 3 else x.unsqueeze(0)
         if points.mask is not None:
             x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
-        ends = x.new_tensor([own.length / axis.length for own, axis in zip(self.grid_in, self.lattice, strict=True)])
-        if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > ends + MARGIN)).any():
+        if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > 1 + MARGIN)).any():
             domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in self.grid_in)
             raise InputError(f"points outside the domain {domain} of this PointLSM")
         return x, x if self.warp is None else self.warp(x, code)
