@@ -1,6 +1,7 @@
 """Engines that are killed, interrupted, or lose a worker: whole shards stay, and any engine goes on from them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,7 +103,9 @@ def test_an_interrupt_stops_the_workers(tmp_path, whole, everyone):
     solving = workers(process)
     (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
     status, out = finish(process)
-    assert (status, "Traceback" in out) == (130, False), out
+    # an interrupt that falls into the end of an object is told, and passed over, by Python itself
+    told = re.sub(r"Exception ignored in: .*?\n\s*KeyboardInterrupt: *\n", "", out, flags=re.DOTALL)
+    assert (status, "Traceback" in told) == (130, False), out
     assert out.rstrip().endswith("pdeops: interrupted")
     assert len(solving) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in solving)
