@@ -15,6 +15,7 @@ from pdeops.models.mgno import MgNO
 from pdeops.models.neuralop import NeuralOp
 from pdeops.models.point_lsm import PointLSM
 from pdeops.nn.normalizer import Normalizer
+from pdeops.nn.resample import OUTWARD, resampled
 from pdeops.problems.darcy import Darcy
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.surrogate import Surrogate
@@ -259,6 +260,21 @@ def test_values_at_points_are_the_models_own():
     torch.testing.assert_close(at_points[..., 1:-1, 1:-1], on_grid[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
     assert on_grid[..., 0, :].count_nonzero() == 0
     assert at_points[..., 0, :].count_nonzero() > 0
+
+
+def test_other_lattices_are_interpolated_from_what_the_problem_imposes():
+    """Zeros on the walls of the trained lattice, not the model's own values there, lie between its outer nodes."""
+    problem = Darcy(n=9)
+    window, one = Window().on(problem.grid, ("u",), ("a",)), Normalizer(torch.zeros(1), torch.ones(1))
+    torch.manual_seed(0)
+    model = MgNO(1, 1, problem.grid, problem.grid, width=4, levels=2)
+    surrogate, fine = Surrogate(model, window, one, one, problem), problem.grid.resized((17, 17))
+    a = torch.rand(2, 1, 9, 9)
+    inner = surrogate.predict(a)
+    assert inner[..., 0, :].count_nonzero() == 0
+    wanted = resampled(inner.movedim(1, -1), problem.grid, (17, 17), OUTWARD).movedim(-1, 1)
+    torch.testing.assert_close(surrogate.predict(a, fine), wanted)
+    assert (model(a, fine) - wanted)[..., 1, :].abs().max() > 1e-3  # what lies beside a wall
 
 
 def test_a_prediction_says_how_it_takes_another_lattice(recwarn):
