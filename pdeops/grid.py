@@ -105,13 +105,17 @@ class Axis:
         return replace(self, n=n)
 
     @property
+    def intervals(self) -> int:
+        """Parts of the axis between or about its nodes, whose number resolutions are multiples of."""
+        return self.n - 1 if self.nodes in ("uniform", "chebyshev") else self.n
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """Every s of which every s-th node, `every(s)`, is a node of the same axis `resized` to as many, with two
         intervals or more."""
-        intervals = self.n - 1 if self.nodes in ("uniform", "chebyshev") else self.n
         step = 2 if self.nodes == "cell" else 1  # the centre of an even number of cells is none of theirs
-        most = max(1, intervals // 2)
-        return tuple(s for s in range(1, most + 1, step) if intervals % s == 0)
+        most = max(1, self.intervals // 2)
+        return tuple(s for s in range(1, most + 1, step) if self.intervals % s == 0)
 
     def every(self, stride: int) -> slice:
         """The nodes of the axis with a stride-th of the intervals, for one of `strides`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from pdeops.errors import InputError, first_line
 from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, nodes_wanted
 from pdeops.nn.resample import INWARD, OUTWARD, resampled
 from pdeops.problems.base import Problem
 from pdeops.refinement.estimate import Estimate, error_estimate
@@ -66,26 +66,27 @@ class Surrogate(nn.Module):
         Of a model that takes other lattices through the trained one, conditions are imposed there before values are
         interpolated: what a model itself says on a wall is never trained.
         """
-        if self.problem is not None and not isinstance(out, Tensor) and self._resamples:
-            n_out = nodes_wanted(self.model, a.shape[2:], out)  # type: ignore[arg-type]
-            if (tuple(a.shape[2:]), n_out) != (self.window.grid_in.shape, self.window.grid_out.shape):
-                return self._through_the_trained_lattice(a, n_out)
-        u = self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+        n_out = self._nodes_beyond(a, out)
+        if n_out is None:
+            u = self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+        else:
+            own, to = self.window.grid_in, self.window.grid_out
+            inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
+            u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
         if self.problem is None or isinstance(out, Tensor):
             return u
         grid = out if isinstance(out, Grid) else self.window.grid_out
         return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
 
-    @property
-    def _resamples(self) -> bool:
-        return getattr(self.model, "resolution", None) == "resample"
-
-    def _through_the_trained_lattice(self, a: Tensor, n_out: Sequence[int]) -> Tensor:
-        own, to = self.window.grid_in, self.window.grid_out
-        inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
-        u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
-        assert self.problem is not None
-        return self.problem.constrain(a, u, to.resized(n_out))
+    def _nodes_beyond(self, a: Tensor, out: Grid | Tensor | None) -> tuple[int, ...] | None:
+        """The nodes wanted of a model that goes through the trained lattice, where they, or the input's, are others."""
+        model: Any = self.model
+        if isinstance(out, Tensor) or getattr(model, "resolution", None) != "resample":
+            return None
+        check_input(model, a)
+        n_out = nodes_wanted(model, a.shape[2:], out)
+        trained = self.window.grid_in.shape, self.window.grid_out.shape
+        return None if (tuple(a.shape[2:]), n_out) == trained else n_out
 
     def predict(self, a: Array, out: Grid | Tensor | np.ndarray | None = None) -> Array:
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.

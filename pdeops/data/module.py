@@ -216,7 +216,7 @@ class DataModule(L.LightningDataModule):
                 torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
             )
             batch = batch._replace(a=a, u=u)
-        return self._thinned(batch)
+        return batch if set(self.strides) == {1} else self._thinned(batch)
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""

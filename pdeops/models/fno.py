@@ -18,7 +18,7 @@ from pdeops.nn.block import Block, Norm
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
 from pdeops.nn.spectral_conv import SpectralConv, Transform
 
 
@@ -86,11 +86,8 @@ class FNO(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.grid_in, self.grid_out = grid_in, grid_out
         self.width, self.depth, self.mlp_ratio = width, depth, mlp_ratio
-        self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
-        self.basis: tuple[Name, ...] = (basis,) * d if isinstance(basis, str) else tuple(basis)
-        for name, given in (("modes", self.modes), ("basis", self.basis)):
-            if len(given) != d:
-                raise InputError(f"model.{name}={list(given)}; wanted one or {d}, one for each of {grid_in.names}")
+        self.modes = for_each_axis("modes", modes, grid_in)
+        self.basis: tuple[Name, ...] = for_each_axis("basis", basis, grid_in)
         if min(self.modes) < 1:
             raise InputError(f"model.modes={list(self.modes)}: wanted at least one mode per axis")
         if not 0 < rank <= 1:
@@ -115,12 +112,7 @@ class FNO(nn.Module):
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
-        d = self.grid_in.ndim
-        if a.ndim != d + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"FNO got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
-                f"{', '.join(self.grid_in.names)})"
-            )
+        check_input(self, a)
         v = a
         if self.coordinates:
             x = coordinates(self.grid_in, a.shape[2:], a)

@@ -15,11 +15,16 @@ from pdeops.nn.block import Norm
 from pdeops.nn.extension import Boundary, Ends, ends
 from pdeops.nn.functions import FunctionBias
 from pdeops.nn.multigrid import VCycle
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
 from pdeops.nn.pointwise import GroupNorm, Pointwise
-from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
+from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 
 Resolution = Literal["native", "resample", "cascade"]
+WAYS = {
+    "native": "the stencils act at another mesh width than they were trained at, and results may be far off",
+    "resample": THROUGH,
+    "cascade": "V-cycles on {there} nodes, all else on {here}",
+}
 
 
 class MgNO(nn.Module):
@@ -88,11 +93,7 @@ class MgNO(nn.Module):
         self.width, self.depth, self.levels, self.residual, self.skip = width, depth, levels, residual, skip
         self.pre, self.post = _each(pre, levels, "pre", "levels"), _each(post, levels, "post", "levels")
         self.prolongation = _each(prolongation, levels - 1, "prolongation", "steps between levels")
-        self.boundary = (boundary,) * d if isinstance(boundary, str) else tuple(boundary)
-        if len(self.boundary) != d:
-            raise InputError(
-                f"model.boundary={list(self.boundary)}; wanted one or {d}, one for each of {grid_in.names}"
-            )
+        self.boundary = for_each_axis("boundary", boundary, grid_in)
         self.norm, self.bias_modes, self.resolution = norm, bias_modes, resolution
 
         kinds = tuple(_ends(axis, b) for axis, b in zip(grid_in, self.boundary, strict=True))
@@ -112,11 +113,7 @@ class MgNO(nn.Module):
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *n) -> (B, out_channels, *n or *out)."""
-        if a.ndim != self.grid_in.ndim + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"MgNO got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
-                f"{', '.join(self.grid_in.names)})"
-            )
+        check_input(self, a)
         n, way = tuple(a.shape[2:]), self.way(a.shape[2:])
         v = a.movedim(1, -1)
         if way == "resample":
@@ -132,15 +129,7 @@ class MgNO(nn.Module):
 
     def told(self, n: Sequence[int]) -> str | None:
         """What a user should know of an input of these sizes; None at the trained ones."""
-        if tuple(n) == self.grid_in.shape:
-            return None
-        here, there = lattices(n, self.grid_in.shape)
-        how = {
-            "native": "the stencils act at another mesh width than they were trained at, and results may be far off",
-            "resample": f"interpolated to {there} nodes and back",
-            "cascade": f"V-cycles on {there} nodes, all else on {here}",
-        }
-        return f"MgNO, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
+        return told(self, n, WAYS)
 
     def load_official(self, state: Mapping[str, Tensor]) -> MgNO:
         """Take over the weights of the official code's network for Darcy flow, as `mgno_weights.load_official` says."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.nn.on_grids import check_input
 
 Architecture = Literal["fno", "tfno", "uno"]
 
@@ -83,11 +84,7 @@ class NeuralOp(nn.Module):
         """(B, in_channels, *grid) -> (B, out_channels, *grid)."""
         if out is not None and (not isinstance(out, Grid) or out.shape != tuple(a.shape[2:])):
             raise InputError("neuraloperator's models return the grid of their input; `out` must be left out")
-        if a.ndim != self.grid_in.ndim + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"NeuralOp got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
-                f"{', '.join(self.grid_in.names)})"
-            )
+        check_input(self, a)
         return self.net(a)
 
 

@@ -15,7 +15,7 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.deformation import Deformation
 from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.mlp import MLP
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 from pdeops.nn.unet import Norm, UNet, check_levels
@@ -73,9 +73,7 @@ class PointLSM(nn.Module):
         check_levels(levels, (latent,) * d)
         if code and not deformation:
             raise InputError(f"model.code={code} is what the deformation sees, and there is none: model.code=0")
-        self.modes = (modes,) * d if isinstance(modes, int) else tuple(modes)
-        if len(self.modes) != d:
-            raise InputError(f"model.modes={list(self.modes)}; wanted one or {d}, one for each of {grid_in.names}")
+        self.modes = for_each_axis("modes", modes, grid_in)
         if not 1 <= min(self.modes) <= max(self.modes) <= latent:
             raise InputError(
                 f"model.modes={list(self.modes)}, model.latent={latent}: wanted modes that so many nodes hold"
@@ -96,11 +94,7 @@ class PointLSM(nn.Module):
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out), on another grid of these axes, or at points
         (N, d) or (B, N, d): (B, out_channels, N)."""
         own = self.grid_in
-        if a.ndim != own.ndim + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"PointLSM got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
-                f"{', '.join(own.names)})"
-            )
+        check_input(self, a)
         if self.code:
             raise InputError(f"model.code={self.code} numbers of a sample come with scattered points alone: call `at`")
         nodes, values = _nodes(own.resized(a.shape[2:]), a), a.flatten(2)
@@ -153,12 +147,12 @@ class PointLSM(nn.Module):
             raise InputError(
                 f"PointLSM got an input of shape {shape}; wanted a tensor (batch, {self.in_channels} channels, points)"
             )
-        for place in (points, out):
-            if not isinstance(place, Points) and (place is not None or points is None):
+        for place in (points,) if out is None else (points, out):
+            if not isinstance(place, Points):
                 raise InputError(f"places are a {type(place).__name__}; wanted Points")
-            if place is not None and place.ndim != self.lattice.ndim:
+            if place.ndim != self.lattice.ndim:
                 raise InputError(f"points in {place.ndim} dimensions; this PointLSM has {self.lattice.ndim}")
-            if place is not None and place.batch not in (None, a.shape[0]):
+            if place.batch not in (None, a.shape[0]):
                 raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
         if points.x.shape[-2] != a.shape[2]:
             raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")

@@ -15,6 +15,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.block import Block
 from pdeops.nn.mlp import MLP
+from pdeops.nn.on_grids import check_input
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv, Transform
 
@@ -142,11 +143,7 @@ class SFNO(nn.Module):
         return solenoidal(u, grid.space) if self.divergence_free else u
 
     def _check(self, a: Tensor) -> None:
-        if a.ndim != self.grid_in.ndim + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"SFNO got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} channels, "
-                f"{', '.join(self.grid_in.names)})"
-            )
+        check_input(self, a)
 
     def _grid(self, a: Tensor, out: Grid | Tensor | None) -> Grid:
         """Where the output is wanted; without `out` at the resolution of `a` in space, as trained in time."""

@@ -13,12 +13,13 @@ from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, nodes_wanted
 from pdeops.nn.pointwise import Pointwise
-from pdeops.nn.resample import INWARD, OUTWARD, lattices, resampled
+from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 from pdeops.nn.unet import Norm
 
 Resolution = Literal["native", "resample"]
+WAYS = {"native": "convolutions reach as many nodes, a shorter way than trained", "resample": THROUGH}
 
 
 class UNet(nn.Module):
@@ -76,11 +77,7 @@ class UNet(nn.Module):
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out)."""
         own = self.grid_in
-        if a.ndim != own.ndim + 2 or a.shape[1] != self.in_channels:
-            raise InputError(
-                f"{type(self).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {self.in_channels} "
-                f"channels, {', '.join(own.names)})"
-            )
+        check_input(self, a)
         n_out = nodes_wanted(self, a.shape[2:], out)
         v = a.movedim(1, -1)
         if self.resolution == "resample":
@@ -92,12 +89,4 @@ class UNet(nn.Module):
 
     def told(self, n: Sequence[int]) -> str | None:
         """What a user should know of an input of these sizes; None at the trained ones."""
-        if tuple(n) == self.grid_in.shape:
-            return None
-        here, there = lattices(n, self.grid_in.shape)
-        how = {
-            "native": "convolutions reach as many nodes, a shorter way than trained",
-            "resample": f"interpolated to {there} nodes and back",
-        }
-        name = type(self).__name__
-        return f"{name}, trained on {there} nodes, takes {here} by resolution={self.resolution}: {how[self.resolution]}"
+        return told(self, n, WAYS)

@@ -24,20 +24,18 @@ def analyse(v: Tensor, x: Tensor, measure: Tensor, modes: Sequence[int]) -> Tens
     `spectral_conv.Transform` has them, whose coefficients these are on a lattice. Places, tables and sums are in single
     precision at least, also under autocast.
     """
-    exact = torch.promote_types(v.dtype, torch.float32)
-    x, f = x.to(exact), frequencies(modes, x).to(exact)
-    weighted = v.to(exact) * measure.to(x).unsqueeze(-1)
-    z = _to_modes(weighted, x, f)
+    x = x.to(torch.promote_types(v.dtype, torch.float32))
+    z = _to_modes(v.to(x.dtype) * measure.to(x).unsqueeze(-1), x, frequencies(modes, x))
     return z.view(v.shape[0], 2, *kept(modes), v.shape[-1]).to(v.dtype)
 
 
 def synthesise(z: Tensor, x: Tensor, modes: Sequence[int]) -> Tensor:
     """v_n = sum_f c_f exp(2 pi i f . x_n), over both signs of the last axis, the real part: (B, 2, *kept, C) ->
     (B, N, C). In single precision at least, as `analyse`."""
-    exact = torch.promote_types(z.dtype, torch.float32)
-    x, f = x.to(exact), frequencies(modes, x).to(exact)
+    x = x.to(torch.promote_types(z.dtype, torch.float32))
+    f = frequencies(modes, x)
     both = torch.where(f[-1] == 0, 1.0, 2.0).to(x).unsqueeze(-1)
-    flat = z.flatten(2, -2).to(exact) * both
+    flat = z.flatten(2, -2).to(x.dtype) * both
     return _to_points(flat, x, f).to(z.dtype)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,10 +19,24 @@ from pdeops.nn.spectral_conv import Transform
 INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, outputs are smooth
 
 
-def lattices(n: Sequence[int], trained: Sequence[int]) -> tuple[str, str]:
-    """Two lattices in words."""
-    here, there = (" x ".join(map(str, sizes)) for sizes in (n, trained))
-    return here, there
+THROUGH = "interpolated to {there} nodes and back"
+
+
+class Resampling(Protocol):
+    """A model that has a way to other lattices than its own."""
+
+    grid_in: Grid
+    resolution: Any
+
+
+def told(model: Resampling, n: Sequence[int], ways: Mapping[str, str]) -> str | None:
+    """What a user should know of an input of n nodes: which of the `ways`, sentences by name, the model takes from
+    `here` to the nodes `there`, on which it was trained. None on those."""
+    if tuple(n) == model.grid_in.shape:
+        return None
+    here, there = (" x ".join(map(str, sizes)) for sizes in (n, model.grid_in.shape))
+    way = ways[model.resolution].format(here=here, there=there)
+    return f"{type(model).__name__}, trained on {there} nodes, takes {here} by resolution={model.resolution}: {way}"
 
 
 def resampled(v: Tensor, grid: Grid, n: Sequence[int], order: int) -> Tensor:

@@ -42,7 +42,7 @@ def lattices(problem: Steady, factors: Sequence[float]) -> list[Steady]:
 
 def _ends(problem: Steady) -> int:
     """Nodes per axis beyond the number of intervals."""
-    return 1 if problem.nodes in ("uniform", "chebyshev") else 0
+    return problem.n - problem.grid[0].intervals
 
 
 def _working(problem: Steady, finest: int) -> str:

@@ -1,21 +1,41 @@
-"""Where the output of a model is wanted."""
+"""What models of fields on grids share: options for each axis, the input's shape, where the output is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 
+Option = TypeVar("Option")
+
 
 class OnGrids(Protocol):
     """A model that maps fields on one grid to fields on another of as many axes."""
 
+    in_channels: int
     grid_in: Grid
     grid_out: Grid
+
+
+def for_each_axis(name: str, given: Option | Sequence[Option], grid: Grid) -> tuple[Option, ...]:
+    """One option for all axes, or one for each. Raises InputError on another number of them."""
+    each: tuple[Any, ...] = (given,) * grid.ndim if isinstance(given, int | str) else tuple(given)  # type: ignore[arg-type]
+    if len(each) != grid.ndim:
+        raise InputError(f"model.{name}={list(each)}; wanted one or {grid.ndim}, one for each of {grid.names}")
+    return each
+
+
+def check_input(model: OnGrids, a: Tensor) -> None:
+    """Raise InputError unless a has the channels and as many axes as the model's inputs."""
+    if a.ndim != model.grid_in.ndim + 2 or a.shape[1] != model.in_channels:
+        raise InputError(
+            f"{type(model).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {model.in_channels} "
+            f"channels, {', '.join(model.grid_in.names)})"
+        )
 
 
 def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Where the output of a model is wanted."""
+"""What models of fields on grids share."""
 
 from types import SimpleNamespace
 
@@ -7,10 +7,10 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.outputs import nodes_wanted
+from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
 
 OWN = Grid((Axis("x", 16), Axis("y", 20, nodes="cell")))
-MODEL = SimpleNamespace(grid_in=OWN, grid_out=OWN.resized((32, 20)))
+MODEL = SimpleNamespace(in_channels=2, grid_in=OWN, grid_out=OWN.resized((32, 20)))
 
 
 def test_at_the_resolution_of_the_input():
@@ -31,3 +31,17 @@ def test_another_grid_is_refused(out):
 def test_points_are_refused():
     with pytest.raises(InputError, match="not at scattered points"):
         nodes_wanted(MODEL, (16, 20), torch.rand(5, 2))
+
+
+def test_an_option_is_for_all_axes_or_one_for_each():
+    assert for_each_axis("modes", 4, OWN) == for_each_axis("modes", [4, 4], OWN) == (4, 4)
+    assert for_each_axis("basis", "cosine", OWN) == ("cosine", "cosine")
+    with pytest.raises(InputError, match=r"model.modes=\[4\]; wanted one or 2, one for each of \('x', 'y'\)"):
+        for_each_axis("modes", [4], OWN)
+
+
+def test_an_input_has_the_models_channels_and_axes():
+    check_input(MODEL, torch.zeros(3, 2, 5, 6))
+    for wrong in ((3, 1, 5, 6), (2, 5, 6), (3, 2, 5, 6, 7)):
+        with pytest.raises(InputError, match=r"got an input of shape \(.*\); wanted \(batch, 2 channels, x, y\)"):
+            check_input(MODEL, torch.zeros(wrong))
