@@ -20,6 +20,7 @@ from pdeops.nn.pointwise import GroupNorm, Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 
 Resolution = Literal["native", "resample", "cascade"]
+Wanted = Boundary | Literal["auto"]
 WAYS = {
     "native": "the stencils act at another mesh width than they were trained at, and results may be far off",
     "resample": THROUGH,
@@ -63,7 +64,7 @@ class MgNO(nn.Module):
         post: int | Sequence[int] = 0,
         residual: bool = False,
         prolongation: int | Sequence[int] = 4,
-        boundary: Boundary | Literal["auto"] | Sequence[Boundary | Literal["auto"]] = "auto",
+        boundary: Wanted | Sequence[Wanted] = "auto",
         skip: bool = True,
         norm: Norm = "none",
         bias_modes: int = 1,
@@ -93,7 +94,7 @@ class MgNO(nn.Module):
         self.width, self.depth, self.levels, self.residual, self.skip = width, depth, levels, residual, skip
         self.pre, self.post = _each(pre, levels, "pre", "levels"), _each(post, levels, "post", "levels")
         self.prolongation = _each(prolongation, levels - 1, "prolongation", "steps between levels")
-        self.boundary = for_each_axis("boundary", boundary, grid_in)
+        self.boundary: tuple[Wanted, ...] = for_each_axis("boundary", boundary, grid_in)
         self.norm, self.bias_modes, self.resolution = norm, bias_modes, resolution
 
         kinds = tuple(_ends(axis, b) for axis, b in zip(grid_in, self.boundary, strict=True))
@@ -170,7 +171,7 @@ def _each(given: int | Sequence[int], count: int, name: str, of: str) -> tuple[i
     return numbers
 
 
-def _ends(axis: Axis, boundary: Boundary | Literal["auto"]) -> Ends:
+def _ends(axis: Axis, boundary: Wanted) -> Ends:
     if boundary == "auto":
         boundary = axis.bc if axis.bc in ("periodic", "neumann") else "dirichlet"
     return ends(axis, boundary)
