@@ -139,6 +139,7 @@ def test_golden_of_steady_problems(run, overrides, message):
         (["model.width=-4"], "model.width=-4: wanted at least 1"),
         (["experiment=fno_darcy"], "If an experiment sets it for another model, leave it out: '~model.modes'"),
         (["+scheduler.pct_start=2"], "'pct_start': 2} make no schedule: Expected float between 0 and 1"),
+        (["scheduler=step", "scheduler.step_size=0"], "'step_size': 0, 'gamma': 0.5} make no schedule: integer modulo"),
         (["model.norm=layer"], "model.norm='layer': wanted one of 'batch', 'instance', 'group'"),
         (["model.norm=instance"], "a field of 9 x 9 nodes is one node on the coarsest of 5 levels"),
         (["model.resolution=nearest"], "model.resolution='nearest': wanted one of 'native', 'resample'"),

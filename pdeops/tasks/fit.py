@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pdeops.errors import InputError
 from pdeops.metrics.panel import Panel
@@ -60,9 +60,11 @@ class Fit(L.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if length and not isfinite(steps):
             raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
+        lengths = {name: int(steps) for name in length}
         try:
-            schedule = self.scheduler(optimizer, **{name: int(steps) for name in length})
-        except ValueError as error:
+            _try_out(self.scheduler(self.optimizer([torch.nn.Parameter(torch.zeros(1))]), **lengths))
+            schedule = self.scheduler(optimizer, **lengths)
+        except (ValueError, ArithmeticError) as error:
             raise InputError(f"scheduler: {given} make no schedule: {error}") from error
         interval = "step" if length else "epoch"
         settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
@@ -159,3 +161,10 @@ class Fit(L.LightningModule):
             totals = dict(self._sums)
         self._sums.clear()
         return {name: float(totals[name][0] / totals[name][1]) for name in names if totals[name][1] > 0}
+
+
+def _try_out(schedule: LRScheduler) -> None:
+    """Its first step, which may find out what its constructor did not look at."""
+    schedule.optimizer.step()
+    if not isinstance(schedule, ReduceLROnPlateau):  # which wants what was reached
+        schedule.step()
