@@ -40,15 +40,21 @@ def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Ten
 
     Source: Berrut and Trefethen, Barycentric Lagrange interpolation, SIAM Review 46 (2004), equation 2.1.
     """
+    around, values = interpolation_weights(points, targets, order)
+    return values.new_zeros(len(targets), len(points)).scatter(1, around, values)
+
+
+def interpolation_weights(points: Tensor, targets: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """Which `order` nodes are around targets y (*m), and the weight of each: (*m, order), the rows' own entries of
+    `interpolation_matrix`. Weights are differentiable in y."""
     points, targets = points.double(), targets.double()
     n, width = len(points), min(order, len(points))
-    first = (torch.searchsorted(points, targets) - width // 2).clamp(0, n - width)
-    around = first[:, None] + torch.arange(width, device=points.device)
+    first = (torch.searchsorted(points, targets.detach().contiguous()) - width // 2).clamp(0, n - width)
+    around = first[..., None] + torch.arange(width, device=points.device)
     x = points[around]
-    gaps, same = x[:, :, None] - x[:, None, :], torch.eye(width, dtype=torch.bool, device=points.device)
-    factors = (targets[:, None, None] - x[:, None, :]) / gaps.masked_fill(same, 1)
-    values = factors.masked_fill(same, 1).prod(-1)
-    return values.new_zeros(len(targets), n).scatter(1, around, values)
+    gaps, same = x[..., :, None] - x[..., None, :], torch.eye(width, dtype=torch.bool, device=points.device)
+    factors = (targets[..., None, None] - x[..., None, :]) / gaps.masked_fill(same, 1)
+    return around, factors.masked_fill(same, 1).prod(-1)
 
 
 def series_differentiation_matrix(points: Tensor, period: float, modes: int) -> Tensor:

@@ -16,13 +16,11 @@ from pdeops.nn.deformation import Deformation
 from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.mlp import MLP
 from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_points import check_values, nodes, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 from pdeops.nn.unet import Norm, UNet, check_levels
 from pdeops.points import Points
-from pdeops.watched import watched
-
-MARGIN = 1e-4  # of the domain's lengths: what round-off may take places beyond it
 
 
 class PointLSM(nn.Module):
@@ -97,12 +95,12 @@ class PointLSM(nn.Module):
         check_input(self, a)
         if self.code:
             raise InputError(f"model.code={self.code} numbers of a sample come with scattered points alone: call `at`")
-        nodes, values = _nodes(own.resized(a.shape[2:]), a), a.flatten(2)
+        places, values = nodes(own.resized(a.shape[2:]), a), a.flatten(2)
         if isinstance(out, Tensor):
-            return self.at(values, nodes, Points(out))
+            return self.at(values, places, Points(out))
         to = self.grid_out.resized(nodes_wanted(self, a.shape[2:], out))
         same = own.resized(a.shape[2:]) == to
-        return self.at(values, nodes, None if same else _nodes(to, a)).unflatten(2, to.shape)
+        return self.at(values, places, None if same else nodes(to, a)).unflatten(2, to.shape)
 
     def at(self, a: Tensor, points: Points, out: Points | None = None, code: Tensor | None = None) -> Tensor:
         """(B, in_channels, N), values at the points -> (B, out_channels, N), or at the points `out`. code: (B, code).
@@ -130,37 +128,11 @@ class PointLSM(nn.Module):
 
     def _places(self, points: Points, a: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
         """x and xi, (B or 1, N, d), the domain scaled to [0, 1]; in single precision at least."""
-        x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
-        box = x.new_tensor([[axis.start, axis.length] for axis in self.lattice])
-        x = ((x - box[:, 0]) / box[:, 1]).to(a.device, torch.promote_types(a.dtype, torch.float32))
-        x = x if x.ndim == 3 else x.unsqueeze(0)
-        if points.mask is not None:
-            x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
-        if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > 1 + MARGIN)).any():
-            domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in self.grid_in)
-            raise InputError(f"points outside the domain {domain} of this PointLSM")
+        x = scaled(self, points, a)
         return x, x if self.warp is None else self.warp(x, code)
 
     def _check(self, a: Tensor, points: Points, out: Points | None, code: Tensor | None) -> None:
-        if not isinstance(a, Tensor) or a.ndim != 3 or a.shape[1] != self.in_channels:
-            shape = tuple(getattr(a, "shape", ())) or type(a).__name__
-            raise InputError(
-                f"PointLSM got an input of shape {shape}; wanted a tensor (batch, {self.in_channels} channels, points)"
-            )
-        for place in (points,) if out is None else (points, out):
-            if not isinstance(place, Points):
-                raise InputError(f"places are a {type(place).__name__}; wanted Points")
-            if place.ndim != self.lattice.ndim:
-                raise InputError(f"points in {place.ndim} dimensions; this PointLSM has {self.lattice.ndim}")
-            if place.batch not in (None, a.shape[0]):
-                raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
-        if points.x.shape[-2] != a.shape[2]:
-            raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
+        check_values(self, a, points, out)
         given, wanted = None if code is None else tuple(code.shape), (a.shape[0], self.code) if self.code else None
         if given != wanted:
             raise InputError(f"a code of shape {given}; wanted {wanted} (model.code={self.code})")
-
-
-def _nodes(grid: Grid, like: Tensor) -> Points:
-    x, weights = grid.points().flatten(0, -2), grid.weights().flatten()
-    return Points(x.to(like.device), weights.to(like.device))

@@ -54,3 +54,10 @@ def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None)
     if out.ndim != own.ndim or own.resized(out.shape) != out:
         raise InputError(f"out={out} is not this {name}'s output grid with other numbers of nodes: {own}")
     return out.shape
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise InputError on the first option that is less than 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise InputError(f"model.{name}={size}: wanted at least 1")

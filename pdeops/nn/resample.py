@@ -40,20 +40,27 @@ def told(model: Resampling, n: Sequence[int], ways: Mapping[str, str]) -> str | 
 
 
 def resampled(v: Tensor, grid: Grid, n: Sequence[int], order: int) -> Tensor:
-    """(B, *n_in, C) -> (B, *n, C): by the Fourier series on periodic axes, by polynomials through the `order` nearest
-    nodes on others (2: linear, which keeps a jump a jump, and takes values where nodes coincide)."""
-    for i, (axis, k) in enumerate(zip(grid, n, strict=True), 1):
-        if v.shape[i] != k:
+    """(B, *n_in, C) -> (B, *n, C), nodes of the kinds of `grid`: as `onto`."""
+    return onto(v, grid.resized(v.shape[1:-1]), grid.resized(n), order)
+
+
+def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
+    """(B, *n_here, C) -> (B, *n_there, C), on grids of one domain: by the Fourier series on axes that are periodic, by
+    polynomials through the `order` nearest nodes on others (2: linear, which keeps a jump a jump, and takes values
+    where nodes coincide), also beyond the last node of half-open axes."""
+    for i, (axis, new) in enumerate(zip(here, there, strict=True), 1):
+        if axis != new:
             x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
             if axis.periodic:
-                x = Transform([Fourier(half=True)]).interpolate(x, (k,))
+                x = Transform([Fourier(half=True)]).interpolate(x, (new.n,))
             else:
-                x = tables.apply(_local((axis.resized(2), order), (x.shape[1], k), v.dtype, v.device), x)
-            v = x.view(*v.shape[:i], k, *v.shape[i + 1 :])
+                what = axis.resized(2), new.resized(2), order
+                x = tables.apply(_local(what, (axis.n, new.n), v.dtype, v.device), x)
+            v = x.view(*v.shape[:i], new.n, *v.shape[i + 1 :])
     return v
 
 
 @constant
-def _local(what: tuple[Axis, int], sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    (axis, order), (n, k) = what, sizes
-    return interpolation_matrix(axis.resized(n).points(), axis.resized(k).points(), order).to(device, dtype)
+def _local(what: tuple[Axis, Axis, int], sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    (here, there, order), (n, k) = what, sizes
+    return interpolation_matrix(here.resized(n).points(), there.resized(k).points(), order).to(device, dtype)

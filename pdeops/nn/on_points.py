@@ -1,0 +1,54 @@
+"""What models of fields at points share: the input's shape and its places, in the domain of a grid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn.on_grids import OnGrids
+from pdeops.points import Points
+from pdeops.watched import watched
+
+MARGIN = 1e-4  # of the domain's lengths: what round-off may take places beyond it
+
+
+def check_values(model: OnGrids, a: Tensor, points: Points, out: Points | None) -> None:
+    """Raise InputError unless a is (B, the model's channels, N) at N points, and points are its kind."""
+    name, d = type(model).__name__, model.grid_in.ndim
+    if not isinstance(a, Tensor) or a.ndim != 3 or a.shape[1] != model.in_channels:
+        shape = tuple(getattr(a, "shape", ())) or type(a).__name__
+        raise InputError(
+            f"{name} got an input of shape {shape}; wanted a tensor (batch, {model.in_channels} channels, points)"
+        )
+    for place in (points,) if out is None else (points, out):
+        if not isinstance(place, Points):
+            raise InputError(f"places are a {type(place).__name__}; wanted Points")
+        if place.ndim != d:
+            raise InputError(f"points in {place.ndim} dimensions; this {name} has {d}")
+        if place.batch not in (None, a.shape[0]):
+            raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
+    if points.x.shape[-2] != a.shape[2]:
+        raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
+
+
+def scaled(model: OnGrids, points: Points, like: Tensor) -> Tensor:
+    """The places (B or 1, N, d), the model's domain scaled to [0, 1], on the device of `like`, in single precision at
+    least; 0 where they are masked. Raises InputError on points outside."""
+    x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
+    box = x.new_tensor([[axis.start, axis.length] for axis in model.grid_in])
+    x = ((x - box[:, 0]) / box[:, 1]).to(like.device, torch.promote_types(like.dtype, torch.float32))
+    x = x if x.ndim == 3 else x.unsqueeze(0)
+    if points.mask is not None:
+        x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
+    if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > 1 + MARGIN)).any():
+        domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in model.grid_in)
+        raise InputError(f"points outside the domain {domain} of this {type(model).__name__}")
+    return x
+
+
+def nodes(grid: Grid, like: Tensor) -> Points:
+    """A grid as the points of its nodes, with their quadrature weights."""
+    x, weights = grid.points().flatten(0, -2), grid.weights().flatten()
+    return Points(x.to(like.device), weights.to(like.device))
