@@ -1,0 +1,143 @@
+"""Vision transformer neural operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pdeops.bases.tables import bases
+from pdeops.errors import InputError
+from pdeops.grid import Grid
+from pdeops.nn.attention import FeedForward, check_heads, continuum_attention
+from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis
+from pdeops.nn.patches import Patches, from_grid, to_wanted
+from pdeops.nn.pointwise import Pointwise
+from pdeops.nn.spectral_conv import SpectralConv
+
+
+class ViTNO(nn.Module):
+    """v_0 = S(a, x) + P(a, x), v_{l+1} = (1 + F_l)(1 + A_l) v_l, y = Q v_depth, u = y + T y.
+
+    A is an attention between patches that are functions (`PatchAttention`), on all of which the same spectral
+    convolution S acts; P and Q are linear at every node, F is a perceptron there, of LayerNorm(v). P is ours: of S
+    alone, modes beyond the kept ones, and whatever makes a patch's ends differ, would be lost before anything has seen
+    them. T is a spectral convolution on the whole domain, by sines and cosines on periodic axes, by cosines on others,
+    which corrects across the patches' seams what it can with its modes; y itself may jump there.
+
+    width: channels; patches: of each axis, at any resolution the same parts of the domain (`Patches` says which numbers
+    of nodes they divide, and what happens to others); modes: of S per axis, both signs together, an even number as the
+    odd one above it; heads: of each attention; depth: number of layers; hidden: width of F; smoothing: modes of T per
+    axis (0: no T); coordinates: append x, the domain scaled to [0, 1], to the input (without it and T, translations
+    by a patch commute with the operator on periodic axes).
+
+    `out`: u is interpolated by cubics. Source: Calvello, Kovachki, Levine and Stuart, Continuum attention for neural
+    operators, 2024 (vision transformer neural operator), there with the norms after each sum. Raises InputError on
+    sizes out of range, modes that a patch does not hold, and inputs of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        grid_in: Grid,
+        grid_out: Grid,
+        *,
+        width: int = 32,
+        patches: int | Sequence[int] = 8,
+        modes: int | Sequence[int] = 7,
+        heads: int = 8,
+        depth: int = 6,
+        hidden: int = 128,
+        smoothing: int | Sequence[int] = 32,
+        coordinates: bool = True,
+    ) -> None:
+        super().__init__()
+        d = grid_in.ndim
+        if grid_in.names != grid_out.names:
+            raise InputError(f"ViTNO keeps its axes; got {grid_in.names} in and {grid_out.names} out")
+        if not 1 <= d <= 3:
+            raise InputError(f"ViTNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        check_sizes(width=width, depth=depth, hidden=hidden)
+        check_heads(width, heads)
+        self.cutting = Patches(grid_in, patches, modes)
+        self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out
+        self.width, self.heads, self.depth, self.hidden, self.coordinates = width, heads, depth, hidden, coordinates
+        self.patches, self.modes = self.cutting.counts, self.cutting.modes
+        self.smoothing = for_each_axis("smoothing", smoothing, grid_in)
+        if min(self.smoothing) < 0 or (0 in self.smoothing and any(self.smoothing)):
+            raise InputError(f"model.smoothing={list(self.smoothing)}: wanted modes for every axis, or 0 for all")
+        features = in_channels + (d if coordinates else 0)
+        self.spectral = SpectralConv(features, width, self.cutting.frequencies(), bases=self.cutting.bases())
+        self.lifting = Pointwise(features, width)
+        self.attentions = nn.ModuleList(PatchAttention(width, heads) for _ in range(depth))
+        self.perceptrons = nn.ModuleList(FeedForward(width, hidden) for _ in range(depth))
+        self.projection = Pointwise(width, out_channels)
+        self.seams: SpectralConv | None = None
+        if any(self.smoothing):
+            own = self.cutting.grid
+            whole = bases(own, ["fourier" if axis.periodic else "cosine" for axis in own])
+            self.seams = SpectralConv(out_channels, out_channels, self.smoothing, bases=whole)
+
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out), on another grid of these axes, or at points
+        (N, d) or (B, N, d): (B, out_channels, N)."""
+        check_input(self, a)
+        v, lattice = from_grid(self.cutting, self, a, self.coordinates)
+        batch, count, *sizes, _ = v.shape
+        x = v.flatten(0, 1)
+        v = self.spectral(x, sizes, onto=self.lifting(v).view(*x.shape[:-1], -1)).view(batch, count, -1, self.width)
+        weights = self.cutting.weights(lattice, v)
+        for attention, perceptron in zip(self.attentions, self.perceptrons, strict=True):
+            v = perceptron(attention(v, weights))
+        u = self.cutting.join(self.projection(v).view(batch, count, *sizes, -1), lattice)
+        if self.seams is not None:
+            u = self.seams(u, lattice.shape, onto=u)
+        return to_wanted(u, lattice, self, a, out)
+
+    def told(self, n: Sequence[int]) -> str | None:
+        """What a user should know of an input of these sizes; None where patches divide them."""
+        return self.cutting.told(self, n)
+
+
+class PatchAttention(nn.Module):
+    """v_p + W_O [sum_q softmax_q(e^tau s_pq / d^(1/2)) W_V u_q], s_pq the mean of <W_Q u_p, W_K u_q> over a patch,
+    u = LayerNorm(v): (B, patches, nodes, C), and weights of a patch's nodes, equal ones where they are None.
+
+    The mean is an integral by quadrature, and values are whole functions, so that nothing depends on the number of
+    nodes. tau: one number per head, at first 0. The official score divides the sum over a patch by the nodes of the
+    whole domain: e^tau = d^(1/2) / patches, which makes attention nearly uniform. Keys and values have no bias, as in
+    `nn.attention.Attention`.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Parameter(_uniform(width)) for _ in range(3))
+        self.temperature = nn.Parameter(torch.zeros(heads))
+        self.out = Pointwise(width, width)
+
+    def forward(self, v: Tensor, weights: Tensor | None = None) -> Tensor:
+        batch, count, size, width = v.shape
+        each = width // self.heads
+        # channels first: a product writes them so, and the functions of a head's patch are then almost one piece
+        u = self.norm(v).view(batch, count * size, width).mT
+        factors = (self.temperature.exp() / each**0.5).repeat_interleave(each).unsqueeze(1)
+
+        def functions(weight: Tensor) -> Tensor:
+            f = torch.bmm(weight.expand(batch, -1, -1), u)
+            return f.view(batch, self.heads, each, count, size).transpose(2, 3)
+
+        q, k, values = functions(factors * self.query), functions(self.key), functions(self.value)
+        if weights is not None:
+            k = k * (size * weights).to(k.dtype)
+        mean = continuum_attention(q.flatten(3), k.flatten(3), values.flatten(3), scale=1 / size)
+        mean = mean.view(batch, self.heads, count, each, size).transpose(2, 3).reshape(batch, width, count * size)
+        return v + self.out(mean.mT).view(v.shape)
+
+
+def _uniform(width: int) -> Tensor:
+    """As of a linear layer."""
+    return (2 * torch.rand(width, width) - 1) * width**-0.5
