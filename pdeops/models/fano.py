@@ -12,7 +12,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.attention import FeedForward, check_heads, continuum_attention
 from pdeops.nn.on_grids import check_input, check_sizes
-from pdeops.nn.patches import PatchFourier, Patches, from_grid, to_wanted
+from pdeops.nn.patches import Patches, PatchFourier, from_grid, to_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import Transform
 

@@ -73,8 +73,8 @@ class Patches:
                 raise InputError(
                     f"axis {axis.name!r}: {axis.n} {axis.nodes} nodes in {count} patches are {there:g} intervals each, "
                     f"and modes of frequencies up to {top} need {2 * top + 1}: wanted model.patches at most "
-                    f"{axis.intervals // (2 * top + 1)}, model.modes at most {2 * ((ceil(there) - 1) // 2) + 1}, or "
-                    f"{(2 * top + 1) * count + axis.n - axis.intervals} nodes"
+                    f"{axis.intervals // (2 * top + 1)}, model.modes at most {2 * max(0, (int(there) - 1) // 2) + 1}, "
+                    f"or {(2 * top + 1) * count + axis.n - axis.intervals} nodes"
                 )
 
     def lattice(self, grid: Grid) -> Grid:

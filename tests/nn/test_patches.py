@@ -1,0 +1,97 @@
+"""Patches: the same parts of the domain at every size, their rules, their series."""
+
+from math import pi
+
+import pytest
+import torch
+
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.nn.patches import Patches, patch_nodes, patch_weights
+from pdeops.nn.spectral_conv import Transform
+
+MIXED = Grid([Axis("x", 12), Axis("y", 16, nodes="uniform"), Axis("z", 8, nodes="cell")])
+
+
+def test_patches_are_parts_of_the_field():
+    patches, v = Patches(MIXED, (3, 5, 2), 1), torch.randn(2, 12, 16, 8, 3)
+    cut = patches.cut(v, MIXED)
+    assert cut.shape == (2, 30, 5, 4, 4, 3)
+    cut = cut.unflatten(1, (3, 5, 2))
+    assert torch.equal(cut[:, 1, 2, 1], v[:, 4:9, 6:10, 4:])
+    assert torch.equal(cut[:, 2, 0, 0, 4], v[:, 0, :4, :4])  # the period's end is its start
+    torch.testing.assert_close(patches.join(patches.cut(v, MIXED), MIXED), v)
+
+
+def test_shared_nodes_are_means_of_both_sides():
+    grid = Grid([Axis("y", 7, nodes="uniform")])
+    patches = Patches(grid, 2, 1)
+    v = torch.tensor([[0.0, 1, 2, 3], [5, 6, 7, 8]]).view(1, 2, 4, 1)
+    assert patches.join(v, grid).flatten().tolist() == [0, 1, 2, 4, 6, 7, 8]
+    circle = Grid([Axis("x", 6)])
+    assert Patches(circle, 2, 1).join(v, circle).flatten().tolist() == [4, 1, 2, 4, 6, 7]
+
+
+def test_places_are_the_nodes_and_continue_to_the_end():
+    patches = Patches(MIXED, (3, 5, 2), 1)
+    wanted = patches.cut(MIXED.points().unsqueeze(0), MIXED)[0]
+    found = patches.places(MIXED, wanted)
+    ends = wanted[..., 0] == 0
+    ends[: 5 * 2, 0] = False  # but for the first patches' first nodes
+    torch.testing.assert_close(found[..., 1:], wanted[..., 1:])
+    torch.testing.assert_close(found[..., 0], torch.where(ends, 1.0, wanted[..., 0]))
+
+
+@pytest.mark.parametrize(("shared", "n"), [(True, 6), (False, 5)])
+def test_a_patch_has_the_series_of_its_modes(shared, n):
+    """Coefficients of a polynomial in waves are its own, five nodes for five of them; of a square they converge."""
+    basis = Patches(Grid([Axis("x", n, nodes="uniform" if shared else "cell")]), 1, 5).bases()
+    t, transform = patch_nodes(n, shared), Transform(basis)
+    v = 2 + (2 * pi * t).cos() - 3 * (4 * pi * t).sin()
+    z = transform.analyse(v.view(1, n, 1), (3,))
+    torch.testing.assert_close(z.flatten(), torch.tensor([2, 0.5, 0, 0, 0, 1.5], dtype=torch.float64))
+    torch.testing.assert_close(transform.synthesise(z, (n,), (n,), (3,)).flatten(), v)
+    assert basis[0].resolved(n) == 3
+    errors = []
+    for k in (20, 60):
+        t = patch_nodes(k + shared, shared)
+        errors.append(transform.analyse((t**2).view(1, -1, 1), (3,)).flatten() - torch.tensor(
+            [1 / 3, *(1 / (2 * pi**2 * f**2) for f in (1, 2)), 0, *(1 / (2 * pi * f) for f in (1, 2))]
+        ))  # fmt: skip
+    assert 8 < errors[0].norm() / errors[1].norm() < 10
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_weights_integrate_lines(shared):
+    w, t = patch_weights(7, shared), patch_nodes(7, shared)
+    assert w.sum().item() == pytest.approx(1)
+    assert (w * t).sum().item() == pytest.approx(0.5)
+    patches = Patches(MIXED, (3, 5, 2), 1)
+    inner = patches.cut(MIXED.points()[..., 1:].unsqueeze(0).double(), MIXED)[0].flatten(1, -2)
+    means = (patches.weights(MIXED, inner).unsqueeze(-1) * inner).sum(1).unflatten(0, (3, 5, 2))
+    torch.testing.assert_close(means[0, :, 0, 0], (torch.arange(5).double() + 0.5) / 5)
+    torch.testing.assert_close(means[0, 0, :, 1], (torch.arange(2).double() + 0.5) / 2)
+    cells = Grid([Axis("x", 8, nodes="cell")])
+    assert Patches(cells, 2, 1).weights(cells, inner) is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "n", "there", "kind"),
+    [
+        ("cell", 12, 12, "cell"), ("cell", 13, 16, "cell"), ("cell", 8, 12, "cell"),
+        ("uniform", 13, 13, "uniform"), ("uniform", 12, 13, "uniform"), ("periodic", 18, 20, "periodic"),
+        ("right", 12, 13, "uniform"), ("left", 14, 17, "uniform"), ("chebyshev", 15, 17, "uniform"),
+    ],
+)  # fmt: skip
+def test_the_lattice_is_the_next_that_patches_divide_and_modes_fit(nodes, n, there, kind):
+    grid = Grid([Axis("x", 24, nodes=nodes)])
+    (axis,) = Patches(grid, 4, 3).lattice(grid.resized((n,)))
+    assert (axis.n, axis.nodes, axis.length, axis.start) == (there, kind, 1.0, 0.0)
+
+
+def test_patches_are_checked():
+    with pytest.raises(InputError, match=r"at most 2, model.modes at most 3, or 20 nodes"):
+        Patches(Grid([Axis("x", 12)]), 4, 5)
+    Patches(Grid([Axis("x", 20)]), 4, 5)
+    with pytest.raises(InputError, match="wanted one or 1"):
+        Patches(Grid([Axis("x", 12)]), (2, 2), 3)
