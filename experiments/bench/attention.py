@@ -45,11 +45,12 @@ CASES = [Case(name, n) for name in ("ViTNO", "FANO") for n in (64, 128)]
 
 
 def theirs(case: Case, peer: str) -> nn.Module:
-    sys.path.insert(0, peer)
+    before = list(sys.path)
+    sys.path[:] = [peer, *(path for path in before if not (Path(path) / "models.py").exists())]  # theirs is a folder
     try:
         module = import_module(f"models.{case.name}.{case.name}_pytorch")
     finally:
-        sys.path.remove(peer)
+        sys.path[:] = before
     size = case.n // PATCHES
     smoothing = SMOOTHING if case.name == "ViTNO" else False
     return module.SimpleEncoder(

@@ -103,8 +103,8 @@ class FourierAttention(nn.Module):
         self.heads, self.transform = heads, Transform(bases)
         self.stored = *modes[:-1], modes[-1] // 2 + 1
         self.norm = nn.LayerNorm(width)
-        # real and imaginary parts; columns: query, key, value by heads
-        self.weight = nn.Parameter(torch.randn(2, *self.stored, width, 3 * width) * (2 * width) ** -0.5)
+        columns = 3, heads, 2, width // heads  # query, key, value; head; real and imaginary part; channel
+        self.weight = nn.Parameter(torch.randn(*self.stored, width, *columns) * (2 * width) ** -0.5)
         self.temperature = nn.Parameter(torch.zeros(heads))
         self.out = Pointwise(width, width, bias=False)
 
@@ -121,25 +121,21 @@ class FourierAttention(nn.Module):
         return v + self.transform.synthesise(z, sizes, sizes, self.stored).view(v.shape)
 
     def matrices(self) -> Tensor:
-        """(modes, 2 C, 6 C), real: what takes [Re z | Im z] to columns (query, key, value; head; part; channel), the
-        queries' with m_f and the temperature."""
-        re, im = hermitian(self.weight).flatten(1, -3).unflatten(-1, (3, self.heads, -1))
-        m = torch.ones_like(re[:, 0, 0, 0, 0]).view(-1, self.stored[-1])
-        m[:, 1:] = 2
-        factor = m.view(-1, 1, 1, 1) * (self.temperature.exp() / re.shape[-1] ** 0.5).unsqueeze(1)
-
-        def scaled(w: Tensor) -> Tensor:
-            return torch.cat([w[:, :, :1] * factor.unsqueeze(1), w[:, :, 1:]], 2)
-
-        re, im = scaled(re), scaled(im)
-        both = torch.cat([torch.stack([re, im], 4), torch.stack([-im, re], 4)], 1)
-        return both.flatten(2)
+        """(modes, 2 C, 6 C), real: what takes [Re z | Im z] to the columns of `weight`, the queries' with m_f and the
+        temperature."""
+        w = hermitian(self.weight).flatten(0, -6)
+        twice = [1.0] + [2.0] * (self.stored[-1] - 1)
+        m = w.new_tensor(twice).repeat(len(w) // len(twice)).unsqueeze(1)
+        factor = m * self.temperature.exp() / w.shape[-1] ** 0.5
+        w = w * torch.stack([factor, *[torch.ones_like(factor)] * 2], 1).unsqueeze(1)[..., None, None]
+        turned = w.flip(-2) * w.new_tensor([[-1.0], [1.0]])  # of i z
+        return torch.cat([w, turned], 1).flatten(2)
 
 
 def hermitian(weight: Tensor) -> Tensor:
-    """(2, *modes, C, D) with its matrices of -f the conjugates of those of f where f_d = 0, so that real fields go to
-    real ones: the means of both."""
-    last = weight.ndim - 3
+    """(*modes, C, 3, heads, 2, d) with its matrices of -f the conjugates of those of f where f_last = 0, so that real
+    fields go to real ones: the means of both."""
+    last = weight.ndim - 6
     plane, others = weight.narrow(last, 0, 1), weight.narrow(last, 1, weight.shape[last] - 1)
-    mirrored = plane.flip(tuple(range(1, last))) * plane.new_tensor([1.0, -1.0]).view(2, *[1] * (weight.ndim - 1))
+    mirrored = plane.flip(tuple(range(last))) * plane.new_tensor([[1.0], [-1.0]])
     return torch.cat([(plane + mirrored) / 2, others], last)

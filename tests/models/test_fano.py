@@ -34,7 +34,7 @@ def dense(layer, v, lattice, patches):
     w = patches.weights(lattice, v.double())
     w = torch.full((x[..., 0].numel(),), 1 / x[..., 0].numel(), dtype=torch.float64) if w is None else w
     twice = torch.where(f[:, -1] > 0, 2.0, 1.0).double()
-    r = torch.complex(*layer.weight.double()).flatten(0, d - 1)
+    r = torch.complex(*layer.weight.double().unbind(-2)).flatten(0, d - 1).flatten(2)
     u = layer.norm(v).flatten(2, -2).double()
     z = torch.einsum("n,nf,bpnc->bpfc", w.to(waves.dtype), waves.conj(), u.to(waves.dtype))
     y = torch.einsum("f,nf,fcy,bpfc->bpny", twice.to(waves.dtype), waves, r, z).real
@@ -64,15 +64,15 @@ def test_equals_attention_of_fields_at_nodes(nodes, d, dtype, error):
 
 
 def test_real_fields_go_to_real_ones():
-    given = torch.randn(2, 5, 3, 4, 6)
+    given = torch.randn(5, 3, 4, 3, 2, 2, 6)  # modes, channels, (query, key, value), heads, parts, channels
     w = hermitian(given)
-    assert torch.equal(w[:, :, 1:], given[:, :, 1:])
-    torch.testing.assert_close(w[0, :, 0], w[0, :, 0].flip(0))
-    torch.testing.assert_close(w[1, :, 0], -w[1, :, 0].flip(0))
-    line = torch.randn(2, 3, 4, 6)
-    assert hermitian(line)[1, 0].count_nonzero() == 0
-    assert torch.equal(hermitian(line)[:, 1:], line[:, 1:])
+    assert torch.equal(w[:, 1:], given[:, 1:])
+    plane = torch.complex(*w[:, 0].unbind(-2))
+    torch.testing.assert_close(plane, plane.flip(0).conj())
     torch.testing.assert_close(hermitian(w), w)
+    line = hermitian(given[0])
+    assert line[0, ..., 1, :].count_nonzero() == 0
+    assert torch.equal(line[1:], given[0, 1:])
 
 
 @pytest.mark.parametrize("nodes", KINDS)
