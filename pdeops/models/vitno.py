@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from pdeops.bases.tables import bases
 from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.nn.attention import FeedForward, check_heads, continuum_attention
+from pdeops.nn.attention import FeedForward, check_heads
 from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis
+from pdeops.nn.patch_attention import PatchAttention
 from pdeops.nn.patches import Patches, from_grid, to_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
@@ -20,7 +20,7 @@ from pdeops.nn.spectral_conv import SpectralConv
 class ViTNO(nn.Module):
     """v_0 = S(a, x) + P(a, x), v_{l+1} = (1 + F_l)(1 + A_l) v_l, y = Q v_depth, u = y + T y.
 
-    A is an attention between patches that are functions (`PatchAttention`), on all of which the same spectral
+    A is an attention between patches that are functions (`nn.patch_attention`), on all of which the same spectral
     convolution S acts; P and Q are linear at every node, F is a perceptron there, of LayerNorm(v). P is ours: of S
     alone, modes beyond the kept ones, and whatever makes a patch's ends differ, would be lost before anything has seen
     them. T is a spectral convolution on the whole domain, by sines and cosines on periodic axes, by cosines on others,
@@ -99,45 +99,3 @@ class ViTNO(nn.Module):
     def told(self, n: Sequence[int]) -> str | None:
         """What a user should know of an input of these sizes; None where patches divide them."""
         return self.cutting.told(self, n)
-
-
-class PatchAttention(nn.Module):
-    """v_p + W_O [sum_q softmax_q(e^tau s_pq / d^(1/2)) W_V u_q], s_pq the mean of <W_Q u_p, W_K u_q> over a patch,
-    u = LayerNorm(v): (B, patches, nodes, C), and weights of a patch's nodes, equal ones where they are None.
-
-    The mean is an integral by quadrature, and values are whole functions, so that nothing depends on the number of
-    nodes. tau: one number per head, at first 0. The official score divides the sum over a patch by the nodes of the
-    whole domain: e^tau = d^(1/2) / patches, which makes attention nearly uniform. Keys and values have no bias, as in
-    `nn.attention.Attention`.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.query, self.key, self.value = (nn.Parameter(_uniform(width)) for _ in range(3))
-        self.temperature = nn.Parameter(torch.zeros(heads))
-        self.out = Pointwise(width, width)
-
-    def forward(self, v: Tensor, weights: Tensor | None = None) -> Tensor:
-        batch, count, size, width = v.shape
-        each = width // self.heads
-        # channels first: a product writes them so, and the functions of a head's patch are then almost one piece
-        u = self.norm(v).view(batch, count * size, width).mT
-        factors = (self.temperature.exp() / each**0.5).repeat_interleave(each).unsqueeze(1)
-
-        def functions(weight: Tensor) -> Tensor:
-            f = torch.bmm(weight.expand(batch, -1, -1), u)
-            return f.view(batch, self.heads, each, count, size).transpose(2, 3)
-
-        q, k, values = functions(factors * self.query), functions(self.key), functions(self.value)
-        if weights is not None:
-            k = k * (size * weights).to(k.dtype)
-        mean = continuum_attention(q.flatten(3), k.flatten(3), values.flatten(3), scale=1 / size)
-        mean = mean.view(batch, self.heads, count, each, size).transpose(2, 3).reshape(batch, width, count * size)
-        return v + self.out(mean.mT).view(v.shape)
-
-
-def _uniform(width: int) -> Tensor:
-    """As of a linear layer."""
-    return (2 * torch.rand(width, width) - 1) * width**-0.5

@@ -1,4 +1,4 @@
-"""FANO: attention in coefficients against attention of values at nodes; other sizes; translations."""
+"""FANO at other sizes, translated, elsewhere."""
 
 import copy
 
@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from pdeops.errors import InputError
-from pdeops.grid import Grid
-from pdeops.models.fano import FANO, FourierAttention, hermitian
-from pdeops.nn.patches import Patches
+from pdeops.models.fano import FANO
 from tests.models.test_vitno import KINDS, grid_of, order_of, smooth
 
 
@@ -20,59 +18,6 @@ def small(grid, **options):
         for layer in model.attentions:
             layer.temperature.fill_(2)
     return model
-
-
-def dense(layer, v, lattice, patches):
-    """Q u, K u and V u as fields at nodes, the score by quadrature over these, the mean of the values' fields."""
-    each, heads, d = v.shape[-1] // layer.heads, layer.heads, lattice.ndim
-    sizes, last = patches.sizes(lattice), d - 1
-    x = patches.places(lattice, v)[0] * torch.tensor(patches.counts)  # in the first patch, [0, 1]^d
-    tops = patches.tops
-    lines = [torch.arange(-t, t + 1) if i != last else torch.arange(t + 1) for i, t in enumerate(tops)]
-    f = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1).double().flatten(0, -2)
-    waves = torch.exp(2j * torch.pi * torch.einsum("nd,fd->nf", x.flatten(0, -2).double(), f)).to(torch.complex128)
-    w = patches.weights(lattice, v.double())
-    w = torch.full((x[..., 0].numel(),), 1 / x[..., 0].numel(), dtype=torch.float64) if w is None else w
-    twice = torch.where(f[:, -1] > 0, 2.0, 1.0).double()
-    r = torch.complex(*layer.weight.double().unbind(-2)).flatten(0, d - 1).flatten(2)
-    u = layer.norm(v).flatten(2, -2).double()
-    z = torch.einsum("n,nf,bpnc->bpfc", w.to(waves.dtype), waves.conj(), u.to(waves.dtype))
-    y = torch.einsum("f,nf,fcy,bpfc->bpny", twice.to(waves.dtype), waves, r, z).real
-    q, k, values = y.unflatten(-1, (3, heads, each)).unbind(3)
-    score = torch.einsum("bpnhd,bqnhd,n->bhpq", q, k, w) / each**0.5
-    score = score * layer.temperature.double().exp().view(-1, 1, 1)
-    mean = torch.einsum("bhpq,bqnhd->bpnhd", score.softmax(-1), values).flatten(-2)
-    return v + (mean @ layer.out.weight.double().T).unflatten(2, sizes)
-
-
-@pytest.mark.parametrize("nodes", ["cell", "uniform", "periodic"])
-@pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_equals_attention_of_fields_at_nodes(nodes, d, dtype, error):
-    """Also where the modes just fit a patch, of five intervals."""
-    grid = Grid(axis.resized(5 * count + (nodes == "uniform"))
-                for axis, count in zip(grid_of(12, nodes, d), (2, 3, 1), strict=False))  # fmt: skip
-    patches = Patches(grid, (2, 3, 1)[:d], 5)
-    torch.manual_seed(0)
-    layer = FourierAttention(8, 2, patches.bases(), patches.frequencies()).to(dtype)
-    with torch.no_grad():
-        layer.temperature.copy_(torch.tensor([1.0, 2.0]))
-    v = patches.cut(torch.randn(2, *grid.shape, 8, dtype=dtype), grid)
-    found, wanted = layer(v), dense(layer, v, grid, patches)
-    assert (wanted - v).norm() > 0.1 * v.norm()
-    torch.testing.assert_close(found.double(), wanted, atol=error, rtol=0)
-
-
-def test_real_fields_go_to_real_ones():
-    given = torch.randn(5, 3, 4, 3, 2, 2, 6)  # modes, channels, (query, key, value), heads, parts, channels
-    w = hermitian(given)
-    assert torch.equal(w[:, 1:], given[:, 1:])
-    plane = torch.complex(*w[:, 0].unbind(-2))
-    torch.testing.assert_close(plane, plane.flip(0).conj())
-    torch.testing.assert_close(hermitian(w), w)
-    line = hermitian(given[0])
-    assert line[0, ..., 1, :].count_nonzero() == 0
-    assert torch.equal(line[1:], given[0, 1:])
 
 
 @pytest.mark.parametrize("nodes", KINDS)
