@@ -76,6 +76,12 @@ def test_scattered_points_have_their_values_and_masked_ones_do_not_count():
     assert nearby(v, torch.ones(1, 40, 2), None, to).isfinite().all()  # all as far
 
 
+def test_values_between_scattered_points_are_continuous():
+    v, x = torch.randn(1, 40, 1, dtype=torch.float64), torch.rand(1, 40, 2, dtype=torch.float64)
+    way = torch.linspace(0, 1, 4001, dtype=torch.float64).view(1, -1, 1) * torch.tensor([1.0, 0.7])
+    assert nearby(v, x, None, way).diff(dim=1).abs().max() < 0.05  # jumps, where neighbours change, would be of 0.1
+
+
 def test_scattered_values_converge():
     to = places(1, 50)
 

@@ -72,13 +72,13 @@ def test_weights_have_gradients_also_where_some_are_zero():
         assert torch.autograd.gradgradcheck(function, (w, q), fast_mode=True)
 
 
-def test_derivatives_forwards_and_by_transforms():
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_derivatives_forwards_and_by_transforms(scale):
     q, k, v = samples()
     w = log_weights(torch.rand(33, dtype=torch.float64))
-    dq = torch.randn_like(q)
-    _, forwards = torch.func.jvp(lambda q: continuum_attention(q, k, v, w, 0.7), (q,), (dq,))
-    h = 1e-6
-    ends = (continuum_attention(q + s * h * dq, k, v, w, 0.7) for s in (1, -1))
+    dq, h = torch.randn_like(q), 1e-6
+    _, forwards = torch.func.jvp(lambda q: continuum_attention(q, k, v, w, scale), (q,), (dq,))
+    ends = (continuum_attention(q + s * h * dq, k, v, w, scale) for s in (1, -1))
     torch.testing.assert_close(forwards, torch.sub(*ends) / (2 * h), atol=1e-8, rtol=0)
 
 

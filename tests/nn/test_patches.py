@@ -51,7 +51,7 @@ def test_a_patch_has_the_series_of_its_modes(shared, n):
     z = transform.analyse(v.view(1, n, 1), (3,))
     torch.testing.assert_close(z.flatten(), torch.tensor([2, 0.5, 0, 0, 0, 1.5], dtype=torch.float64))
     torch.testing.assert_close(transform.synthesise(z, (n,), (n,), (3,)).flatten(), v)
-    assert basis[0].resolved(n) == 3
+    assert [basis[0].resolved(k + shared) for k in (2, 3, 4, 5)] == [1, 2, 2, 3]
     errors = []
     for k in (20, 60):
         t = patch_nodes(k + shared, shared)
