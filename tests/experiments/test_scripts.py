@@ -206,3 +206,9 @@ def test_mgno_beside_its_peer_and_on_other_lattices():
     assert trained["interpolated truth"] == "0.0000"
     assert trained["MgNO native"] == trained["MgNO resample"] == trained["MgNO cascade"]
     assert float(trained["FNO"]) > 0
+
+
+@pytest.mark.slow
+def test_attention_without_its_peer():
+    rows = table(script(ROOT / "bench" / "attention.py", "64^2", "--repeats", 1).partition("\n")[2])
+    assert [cells[0] for cells in rows] == ["ViTNO 64^2", "FANO 64^2"]
