@@ -27,10 +27,11 @@ class FANO(nn.Module):
     coordinates: append x, the domain scaled to [0, 1], to the input (without it, translations by a patch commute with
     the operator on periodic axes).
 
-    `out`: u is interpolated by cubics. u may jump at the seams of patches. Source: Calvello, Kovachki, Levine and
-    Stuart, Continuum attention for neural operators, 2024 (Fourier attention neural operator), there with the norms
-    after each sum. Raises InputError on sizes out of range, modes that a patch does not hold, and inputs of the wrong
-    shape.
+    u is made continuous across the patches' seams (`Patches.join`). `out`: it is interpolated by cubics.
+
+    Source: Calvello, Kovachki, Levine and Stuart, Continuum attention for neural operators, 2024 (Fourier attention
+    neural operator), there with the norms after each sum, and jumps. Raises InputError on sizes out of range, modes
+    that a patch does not hold, and inputs of the wrong shape.
     """
 
     def __init__(

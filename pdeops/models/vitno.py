@@ -23,8 +23,9 @@ class ViTNO(nn.Module):
     A is an attention between patches that are functions (`nn.patch_attention`), on all of which the same spectral
     convolution S acts; P and Q are linear at every node, F is a perceptron there, of LayerNorm(v). P is ours: of S
     alone, modes beyond the kept ones, and whatever makes a patch's ends differ, would be lost before anything has seen
-    them. T is a spectral convolution on the whole domain, by sines and cosines on periodic axes, by cosines on others,
-    which corrects across the patches' seams what it can with its modes; y itself may jump there.
+    them. y is made continuous across the patches' seams (`Patches.join`). T, a spectral convolution on the whole
+    domain, by sines and cosines on periodic axes, by cosines on others, is the official remedy, which by itself leaves
+    jumps.
 
     width: channels; patches: of each axis, at any resolution the same parts of the domain (`Patches` says which numbers
     of nodes they divide, and what happens to others); modes: of S per axis, both signs together, an even number as the

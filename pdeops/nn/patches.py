@@ -13,7 +13,7 @@ from torch import Tensor
 from pdeops.bases.tables import Fourier, Parts
 from pdeops.constants import constant
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Axis, Grid, Nodes
 from pdeops.nn import tables
 from pdeops.nn.at_points import at_points
 from pdeops.nn.on_grids import OnGrids, for_each_axis, nodes_wanted
@@ -51,11 +51,10 @@ class Patches:
     """The axes of a box cut into `counts` patches each, whose functions are tensors (B, patches, *nodes, C).
 
     On cells a patch has its own nodes, and integrals are by midpoints. On periodic and uniform axes neighbours share
-    the node between them, integrals are by trapezoids, and values put together are means of both sides'. Both are of
-    second order. Half-open axes (left, right) get the end that is missing by linear extrapolation, and are uniform
-    then; Chebyshev nodes are interpolated to uniform ones. Where patches have no whole number of intervals, or fewer
-    than 2 `tops` + 1, which frequencies up to `tops` need to be told apart, fields are interpolated to the next lattice
-    that has them (`lattice`).
+    the node between them, and integrals are by trapezoids. Both are of second order. Half-open axes (left, right) get
+    the end that is missing by linear extrapolation, and are uniform then; Chebyshev nodes are interpolated to uniform
+    ones. Where patches have no whole number of intervals, or fewer than 2 `tops` + 1, which frequencies up to `tops`
+    need to be told apart, fields are interpolated to the next lattice that has them (`lattice`).
 
     patches, modes: of the model, one or one each; tops: half of `modes`, rounded down. Raises InputError on sizes out
     of range, and where the patches of the grid itself are too small for the modes.
@@ -106,16 +105,20 @@ class Patches:
         return v.reshape(v.shape[0], prod(self.counts), *sizes, v.shape[-1])
 
     def join(self, v: Tensor, lattice: Grid) -> Tensor:
-        """(B, patches, *nodes of one, C) -> (B, *lattice, C): at shared nodes the mean of both sides' values."""
+        """(B, patches, *nodes of one, C) -> (B, *lattice, C), continuous across the patches' seams.
+
+        Along each axis in turn a patch gets the linear function that takes its end values to the means of both sides':
+        the continuous field that differs least in slope. On cells end values are extrapolated from two nodes. What is
+        continuous stays as it is, on cells to second order.
+        """
         sizes, d = v.shape[2:-1], v.ndim - 3
         v = v.reshape(v.shape[0], *self.counts, *sizes, v.shape[-1])
         v = v.permute(0, *(k for i in range(1, d + 1) for k in (i, i + d)), 2 * d + 1)
         v = v.reshape(v.shape[0], *(p * k for p, k in zip(self.counts, sizes, strict=True)), v.shape[-1])
         for i, (axis, count, size) in enumerate(zip(lattice, self.counts, sizes, strict=True), 1):
-            if axis.nodes != "cell":
-                table = _means(axis.periodic, (count, size), v.dtype, v.device)
-                x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
-                v = tables.apply(table, x).view(*v.shape[:i], axis.n, *v.shape[i + 1 :])
+            table = _continuous(axis.nodes, (count, size), v.dtype, v.device)
+            x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
+            v = tables.apply(table, x).view(*v.shape[:i], axis.n, *v.shape[i + 1 :])
         return v
 
     def sizes(self, lattice: Grid) -> tuple[int, ...]:
@@ -193,14 +196,23 @@ def _index(periodic: bool, sizes: tuple[int, int], dtype: torch.dtype, device: t
 
 
 @constant
-def _means(periodic: bool, sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(n, count size)."""
+def _continuous(kind: Nodes, sizes: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(n, count size), of `Patches.join`."""
     count, size = sizes
-    n = count * (size - 1) + (not periodic)
-    index = _index(periodic, sizes, dtype, torch.device("cpu"))
-    table = torch.zeros(n, count * size, dtype=torch.float64)
-    table[index, torch.arange(count * size)] = 1
-    return (table / table.sum(1, keepdim=True)).to(device, dtype)
+    shared = kind != "cell"
+    v = torch.eye(count * size, dtype=torch.float64).view(count, size, -1)
+    start, end = v[:, 0], v[:, -1]
+    if not shared and size > 1:
+        start, end = 1.5 * start - 0.5 * v[:, 1], 1.5 * end - 0.5 * v[:, -2]
+    low, high = (end.roll(1, 0) + start) / 2, (end + start.roll(-1, 0)) / 2
+    if kind != "periodic":  # walls keep their values
+        low[0], high[-1] = start[0], end[-1]
+    t = patch_nodes(size, shared).view(-1, 1)
+    v = v + (low - start).unsqueeze(1) * (1 - t) + (high - end).unsqueeze(1) * t
+    rows = [(v[:, :-1] if shared else v).flatten(0, 1)]
+    if kind == "uniform":
+        rows.append(v[-1, -1:])
+    return torch.cat(rows).to(device, dtype)
 
 
 @constant

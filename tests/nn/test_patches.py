@@ -20,16 +20,33 @@ def test_patches_are_parts_of_the_field():
     cut = cut.unflatten(1, (3, 5, 2))
     assert torch.equal(cut[:, 1, 2, 1], v[:, 4:9, 6:10, 4:])
     assert torch.equal(cut[:, 2, 0, 0, 4], v[:, 0, :4, :4])  # the period's end is its start
-    torch.testing.assert_close(patches.join(patches.cut(v, MIXED), MIXED), v)
 
 
-def test_shared_nodes_are_means_of_both_sides():
+def test_seams_become_continuous_by_lines():
+    v = torch.tensor([[0.0, 1, 2, 3], [5, 6, 7, 8]]).view(1, 2, 4, 1)  # a jump by 2
     grid = Grid([Axis("y", 7, nodes="uniform")])
-    patches = Patches(grid, 2, 1)
-    v = torch.tensor([[0.0, 1, 2, 3], [5, 6, 7, 8]]).view(1, 2, 4, 1)
-    assert patches.join(v, grid).flatten().tolist() == [0, 1, 2, 4, 6, 7, 8]
-    circle = Grid([Axis("x", 6)])
-    assert Patches(circle, 2, 1).join(v, circle).flatten().tolist() == [4, 1, 2, 4, 6, 7]
+    found = Patches(grid, 2, 1).join(v, grid).flatten()
+    torch.testing.assert_close(found, torch.tensor([0, 4 / 3, 8 / 3, 4, 16 / 3, 20 / 3, 8]))
+    circle = Grid([Axis("x", 6)])  # and another one by 8, to 4
+    found = Patches(circle, 2, 1).join(v, circle).flatten()
+    torch.testing.assert_close(found, torch.tensor([4.0, 4, 4, 4, 4, 4]))
+    cells = Grid([Axis("z", 8, nodes="cell")])  # a jump by 5 - 3 - 1 between the ends that lines have
+    found = Patches(cells, 2, 1).join(v, cells).flatten()
+    torch.testing.assert_close(found, torch.arange(8) + torch.cat([x := (torch.arange(4) + 0.5) / 8, x - 0.5 + 1]))
+
+
+@pytest.mark.parametrize("nodes", ["cell", "uniform", "periodic"])
+def test_fields_put_together_are_continuous_in_every_direction(nodes):
+    """At all shared nodes of two axes, corners among them; and what is continuous stays."""
+    grid = Grid([Axis("x", 8 + (nodes == "uniform"), nodes=nodes), MIXED[1]])
+    patches = Patches(grid, (2, 3), 1)
+    u = patches.join(torch.randn(1, 6, *patches.sizes(grid), 2, dtype=torch.float64), grid)
+    again = patches.join(patches.cut(u, grid), grid)
+    torch.testing.assert_close(again, u)
+    line = grid.points().sum(-1).view(1, *grid.shape, 1)
+    if nodes == "periodic":
+        line = (2 * pi * line).sin()
+    torch.testing.assert_close(patches.join(patches.cut(line, grid), grid), line)
 
 
 def test_places_are_the_nodes_and_continue_to_the_end():
