@@ -7,6 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.models.fano import FANO
+from tests.models.cases import check_half, check_transforms
 from tests.models.test_vitno import KINDS, grid_of, order_of, smooth
 
 
@@ -75,3 +76,9 @@ def test_exported_for_any_batch_and_compiled():
     torch.testing.assert_close(exported(a), model(a))
     torch.testing.assert_close(torch.compile(model, backend="eager")(a), model(a))
     assert copy.deepcopy(model).to("meta")(a.to("meta")).shape == a.shape
+
+
+def test_transforms_of_functions_and_half_precision():
+    model, a = small(grid_of(12, "uniform")), torch.randn(2, 2, 13, 19, dtype=torch.float64)
+    check_transforms(model, a)
+    check_half(model, a)

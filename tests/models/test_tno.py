@@ -9,6 +9,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.tno import TNO
 from pdeops.points import Points
+from tests.models.cases import check_half, check_transforms
 
 
 def box(n=9, d=2, nodes="uniform"):
@@ -161,3 +162,9 @@ def test_exported_for_any_batch_compiled_and_without_values():
 def test_what_does_not_fit_is_refused(call, said):
     with pytest.raises(InputError, match=said):
         call(small())
+
+
+def test_transforms_of_functions_and_half_precision():
+    model, a = small(), torch.randn(2, 2, 9, 10, dtype=torch.float64)
+    check_transforms(model, a)
+    check_half(model, a)
