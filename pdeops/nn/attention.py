@@ -89,7 +89,7 @@ class FeedForward(nn.Module):
         return v + self.mlp(self.norm(v))
 
 
-def check_heads(width: int, heads: int) -> None:
-    """Raise InputError unless each head has the same channels, at least one."""
+def check_heads(width: int, heads: int, name: str = "width") -> None:
+    """Raise InputError unless each head has the same channels, at least one, of the option `name`."""
     if heads < 1 or width % heads:
-        raise InputError(f"model.heads={heads}: wanted a divisor of model.width={width}")
+        raise InputError(f"model.heads={heads}: wanted a divisor of model.{name}={width}")

@@ -20,7 +20,7 @@ SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3
 OWN = {name: {"modes": 3, "patches": 2, "depth": 2} for name in ("vitno", "fano")}  # few nodes to a patch
 FRAMES = {"sfno": (3, 5)}  # in and out, of models with a time axis of their own
 STENCILS = ["mgno"]
-ANYWHERE = ["point_lsm", "tno", "vitno", "fano"]  # values at points that are no lattice
+ANYWHERE = ["point_lsm", "tno", "vitno", "fano", "latent_transformer"]  # values at points that are no lattice
 ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 is wrong on odd sizes
 
 
