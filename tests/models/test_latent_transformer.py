@@ -9,6 +9,7 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.latent_transformer import LatentTransformer
 from pdeops.points import Points
+from tests.models.cases import check_half, check_transforms
 
 SIZES = {"width": 6, "patches": 3, "moments": 3, "latent": 16, "heads": 4, "depth": 2, "hidden": 24, "projection": 12}
 
@@ -93,3 +94,9 @@ def test_a_torus_needs_two_windows():
         model(grid(8, "periodic"), patches=[1, 3])
     with pytest.raises(InputError, match=r"model.heads=5: wanted a divisor of model.latent=16"):
         model(grid(8), heads=5)
+
+
+def test_transforms_of_functions_and_half_precision():
+    net, a = model(grid(8, "uniform", m=6)), torch.randn(3, 2, 8, 6, dtype=torch.float64)
+    check_transforms(net, a)
+    check_half(net.float(), a.float())
