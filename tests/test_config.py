@@ -121,7 +121,7 @@ def test_problems_show_all_their_keys(path):
     check({k: v for k, v in node.items() if k != "solver"})
 
 
-@pytest.mark.parametrize("name", ["fano", "fno", "sfno", "tno", "vitno"])
+@pytest.mark.parametrize("name", ["fano", "fno", "latent_transformer", "sfno", "tno", "vitno"])
 def test_defaults_are_those_of_the_code(name):
     """A value in a model's configuration is the constructor's default: one truth, written for the reader."""
     config = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
