@@ -25,7 +25,7 @@ from pdeops.report.tables import metric_table
 from pdeops.surrogate import Surrogate, load, read_checkpoint
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
-from pdeops.window import Window
+from pdeops.window import Batch, Window
 
 
 def generate(config: dict[str, Any]) -> Path:
@@ -129,7 +129,9 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
-        _loss(config, window, model)
+        loss = _loss(config, window, model)
+        if config["data"].get("queries") is not None:
+            _rehearse_points(config, window, model, loss)
     if set(config["data"].get("strides") or [1]) != {1} and getattr(model, "resolution", "native") == "resample":
         warnings.warn(
             "model.resolution=resample takes every lattice of data.strides to the finest one: with "
@@ -138,11 +140,28 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         )
 
 
-def _loss(config: dict[str, Any], window: Window, model: Any) -> Any:
-    """The loss; one that takes an ansatz in time has, if it is given none, that of the model."""
+def _rehearse_points(config: dict[str, Any], window: Window, model: Any, loss: Any) -> None:
+    """A sample of zeros at points: InputError of a model that does not answer there, or a loss that takes no points."""
+    points = window.grid_out.points().flatten(0, -2)[:2].float()
+    a = torch.zeros(1, window.in_channels, *window.grid_in.shape)
+    out = points if config["data"]["query_draws"] == "batch" else points.unsqueeze(0)
+    training = model.training
+    try:
+        with torch.no_grad():
+            u = model.eval()(a, out)
+            loss(u, Batch(a, torch.zeros_like(u), out))
+    except InputError as error:
+        told = f"data.queries={config['data']['queries']} trains at points: {error}; data.queries=null takes all nodes"
+        raise InputError(told) from error
+    finally:
+        model.train(training)
+
+
+def _loss(config: dict[str, Any], window: Window, model: Any, deviations: list[float] | None = None) -> Any:
+    """The loss; one that is given no ansatz in time has that of the model, one without a scale has the deviations."""
     node = config["loss"]
-    untold = "ansatz" in node and node["ansatz"] is None
-    return build("loss", node, window, **{"ansatz": getattr(model, "ansatz", None)} if untold else {})
+    known = {"ansatz": getattr(model, "ansatz", None), "scale": deviations}
+    return build("loss", node, window, **{k: v for k, v in known.items() if k in node and node[k] is None})
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:
@@ -157,7 +176,7 @@ def make_task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any
         "task",
         config["task"],
         surrogate,
-        _loss(config, data.window, surrogate.model),
+        _loss(config, data.window, surrogate.model, surrogate.normalize_out.std.tolist()),
         optimizer=functools.partial(build, "optimizer", config["optimizer"]),
         scheduler=hydra.utils.instantiate(config["scheduler"]),
         seed=config["seed"],

@@ -10,6 +10,7 @@ from torch import Tensor
 from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.losses.supervised import on_a_lattice
 from pdeops.norms import OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
@@ -53,6 +54,7 @@ class Residual:
             self.residual = partial(problem.residual, derivative=matrix)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
+        on_a_lattice(batch)
         if self.window.evolves:
             u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
         grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])
