@@ -19,7 +19,7 @@ from pdeops.data.file import DataFile
 from pdeops.errors import InputError, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
-from pdeops.report.figures import compare, training_curve
+from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
 from pdeops.surrogate import Surrogate, load, read_checkpoint
@@ -194,7 +194,9 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
             common = std_out.square().mean().sqrt()
             velocity = torch.tensor([name in window.out_names for name in window.in_names])
             std_in, std_out = torch.where(velocity, common, std_in), common.expand_as(std_out)
-        return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
+        return Surrogate(
+            model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), window.posed(data.problem)
+        )
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(
@@ -204,7 +206,7 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     grids = {"grid_in": to_config(window.grid_in), "grid_out": to_config(window.grid_out)}
     model = from_config(to_config(saved.model) | grids)
     model.load_state_dict(saved.model.state_dict(), assign=True)
-    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem).train()
+    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
 def _check_resumable(config: dict[str, Any], checkpoint: dict[str, Any], model: Any) -> None:
@@ -238,10 +240,16 @@ def _leave_results(out: Path, task: Any, data: Any) -> None:
 
 
 def _draw(out: Path, surrogate: Any, data: Any) -> None:
-    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields."""
+    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields or
+    driven trajectories."""
     batch = next(iter(data.test_dataloader()[-1]))
     surrogate = surrogate.cpu()
     window = surrogate.window
+    if window.segment is not None:
+        a, v = batch.a[:4].cpu(), batch.u[:4].cpu()
+        u = surrogate.drive(a[:, : len(window.inputs)], v[..., 0])
+        trajectories(v, u, window.bound[0], window.segment, out / "figures" / "test.png", names=window.targets)
+        return
     if not window.evolves:
         u, v = surrogate.predict(batch.a[:4].cpu())[:, 0], batch.u[:4, 0].cpu()
         columns = [f"{window.targets[0]}, sample {i}" for i in range(len(u))]

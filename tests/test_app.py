@@ -291,3 +291,23 @@ def test_what_cannot_train_at_points_is_refused_before_there_are_data(run):
         assert status == 2
         assert message in err
     assert not list(Path("data").glob("*.h5"))
+
+
+SEGMENTS = [*ODE, "data.window.segment=11", "data.windows=4", "model=fno", "model.width=4", "model.modes=4"]
+
+
+def test_segments_with_noisy_starts_are_resumed_exactly(run):
+    assert resumed(run, *SEGMENTS, "data.noise=0.1")
+
+
+def test_a_run_on_segments_follows_whole_trajectories(run):
+    status, out, _ = run("train", *SEGMENTS, "trainer.max_epochs=1", "hydra.run.dir=out", "loss=residual")
+    assert status == 0
+    found = json.loads(Path("out/metrics.json").read_text())
+    assert {"test/relative_l2", "test/rollout/relative_l2[1]", "test/rollout/relative_l2[2]"} <= set(found)
+    assert "test/rollout/relative_l2[3]" not in found
+    assert "test/rollout/relative_l2[2]" in out
+    assert Path("out/figures/test.png").stat().st_size > 0
+    surrogate = pdeops.load("out")
+    controls = surrogate.problem.of.sample([0, 1], 0)
+    assert surrogate.drive(controls, torch.zeros(2, 2)).shape == (2, 2, 21)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -48,6 +49,8 @@ class DataModule(L.LightningDataModule):
     strides: train on several resolutions: a batch holds every s-th node along each axis in space, s drawn for it from
     `strides` by (shuffle_seed, batches before it) alone, the same on all processes. Validation and tests see all nodes.
     queries: train at so many nodes of the output grid (`Queries`); None: at all. Validation and tests see all nodes.
+    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
+    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
     query_draws: "batch": the nodes are drawn for each batch, by (shuffle_seed, batches before it) alone; "sample": for
     each sample of it, so too; "fixed": for each sample once, the same in all epochs.
     Raises InputError if the file is missing, of another problem, or too short for the window, on strides whose nodes
@@ -65,6 +68,7 @@ class DataModule(L.LightningDataModule):
     strides: Sequence[int] = (1,)
     queries: int | None = None
     query_draws: Draws = "batch"
+    noise: float = 0.0
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +87,11 @@ class DataModule(L.LightningDataModule):
         if self.queries is not None and self.query_draws == "fixed" and self.augment_transpose:
             raise InputError(
                 "data.augment_transpose turns whole fields: with data.queries, query_draws=batch or sample"
+            )
+        if not 0 <= self.noise < inf or (self.noise and self.window.segment is None):
+            raise InputError(
+                f"data.noise={self.noise}: wanted 0 or more, in deviations of the states at the start of a segment "
+                "(data.window.segment)"
             )
         self._queries: Queries | None = None
         self._source: DataFile | None = None
@@ -104,12 +113,13 @@ class DataModule(L.LightningDataModule):
         return self._bound(spec.grid, spec.names("target"), spec.names("input", "static"))
 
     def _bound(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
+        window = self.window.on(grid, targets, inputs)
+        window.posed(self.problem)  # which refuses what cannot be cut into segments
         for stride in self.strides:
             try:
-                grid.space.every(stride)
+                window.grid_out.space.every(stride)
             except InputError as error:
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
-        window = self.window.on(grid, targets, inputs)
         self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
         return window
 
@@ -196,7 +206,7 @@ class DataModule(L.LightningDataModule):
         windows = Windows(fields, self.window)
         chosen = None if self.windows is None else spread(windows, self.windows)
         datasets: list[Dataset[Batch]] = [windows if chosen is None else _Part(windows, chosen)]
-        if self.window.stacked:
+        if self.window.fed_back:
             datasets.append(Trajectories(fields, self.window))
         if len(fields.samples) < world:
             raise InputError(
@@ -239,14 +249,24 @@ class DataModule(L.LightningDataModule):
             batch = batch._replace(a=a, u=u)
         if set(self.strides) != {1}:
             batch = self._thinned(batch)
+        if self.noise:
+            batch = batch._replace(a=self._noisy(batch))
         return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""
         drawn = np.random.default_rng([self.shuffle_seed, self._batches_before]).integers(len(self.strides))
-        nodes = self.window.bound.space.every(self.strides[int(drawn)])
+        nodes = self.window.grid_out.space.every(self.strides[int(drawn)])
         u = None if batch.u is None else batch.u[nodes].contiguous()
         return batch._replace(a=batch.a[nodes].contiguous(), u=u)
+
+    def _noisy(self, batch: Batch) -> Tensor:
+        """The inputs with other states at the start, each the same on all of its segment."""
+        a, states = batch.a, len(self.window.targets)
+        size, generator = (self.batch_size, states, 1), self._generator("noise", a.device)
+        drawn = self._share(torch.randn(size, generator=generator, dtype=a.dtype, device=a.device), batch)
+        deviations = self.channel_stats()[1][-states:].to(a).unsqueeze(1)
+        return torch.cat([a[:, :-states], a[:, -states:] + self.noise * deviations * drawn], dim=1)
 
     def _queried(self, batch: Batch, queries: Queries) -> Batch:
         """At nodes drawn for it, or for each of its samples."""

@@ -41,9 +41,10 @@ class Residual:
     ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
+        problem = window.posed(problem)
         self.window, self.problem, self.s, self.ansatz = window, problem, s, ansatz
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
-        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.bound
+        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
         self.norm = OnLattice(self.grid, weak_norm if s is None else partial(Sobolev, s=s))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if ansatz is not None:
