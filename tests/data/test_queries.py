@@ -46,6 +46,8 @@ def test_nodes_come_in_proportion_to_their_weights(n):
 def test_as_many_as_nodes_of_equal_weights_are_all_nodes():
     queries = Queries(Grid.periodic((6, 7)), 42)
     assert torch.equal(queries.nodes(torch.rand(3, 42, dtype=torch.float64)), torch.arange(42).expand(3, -1))
+    least = torch.zeros(4, dtype=torch.float64)  # the lower end of a stratum is the node that begins there
+    assert Queries(Grid.periodic((4,)), 4).nodes(least).tolist() == [0, 1, 2, 3]
     a, u, v = (torch.randn(2, 1, 6, 7) for _ in range(3))
     loss = RelativeLp(Window().on(Grid.periodic((6, 7)), "u", "a"))
     batch = queries.at(Batch(a, u), torch.arange(42))
