@@ -49,10 +49,10 @@ class DataModule(L.LightningDataModule):
     strides: train on several resolutions: a batch holds every s-th node along each axis in space, s drawn for it from
     `strides` by (shuffle_seed, batches before it) alone, the same on all processes. Validation and tests see all nodes.
     queries: train at so many nodes of the output grid (`Queries`); None: at all. Validation and tests see all nodes.
-    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
-    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
     query_draws: "batch": the nodes are drawn for each batch, by (shuffle_seed, batches before it) alone; "sample": for
     each sample of it, so too; "fixed": for each sample once, the same in all epochs.
+    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
+    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
     Raises InputError if the file is missing, of another problem, or too short for the window, on strides whose nodes
     are not a lattice of the same kind, and on more queries than nodes.
     """
