@@ -82,6 +82,23 @@ class Lp:
         return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
 
 
+class AtPoints:
+    """||u||_p of values (..., N) at points drawn at random, each with the probability of the share of a domain that it
+    stands for: (volume mean |u|^p)^(1/p), whose p-th power is an unbiased estimate of int |u|^p; p = inf: the maximum.
+    """
+
+    def __init__(self, volume: float, p: float = 2) -> None:
+        if not p >= 1:
+            raise InputError(f"p={p}: an L^p norm needs p >= 1")
+        self.volume, self.p = volume, p
+
+    def __call__(self, u: Tensor) -> Tensor:
+        if self.p == inf:
+            return u.abs().amax(-1)
+        u = _exact(u)
+        return _root(self.volume * (_squares(u) if self.p == 2 else u.abs().pow(self.p)).mean(-1), self.p)
+
+
 def relative_error(u: Tensor, v: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
     """||u - v|| / ||v||, v the reference; a zero prediction scores exactly 1. Where v vanishes: ||u - v||."""
     error, reference = norm(u - v), norm(v)

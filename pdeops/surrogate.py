@@ -116,6 +116,41 @@ class Surrogate(nn.Module):
         with _inference(self):
             return _like(a, self._frames(self._checked(a), steps))
 
+    def drive(self, controls: Array, start: Array) -> Array:
+        """The states (B, C_s, n) of a driven system on n nodes of t, from states (B, C_s) at the first of them under
+        controls (B, C, n): segment after segment, each from the last state of the one before.
+
+        Raises InputError where the window has no `segment`, on an n that is no whole number of segments, and as
+        `predict` does.
+        """
+        given = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in (controls, start)]
+        a = self._native(self._checked(self._segments(*given))).unflatten(0, (len(controls), -1))
+        inputs, first = a[:, :, : len(self.window.inputs)], a[:, 0, len(self.window.inputs) :, :1]
+        states = [first]
+        with _inference(self):
+            for segment in inputs.unbind(1):
+                states.append(self(self.window.driven(segment, states[-1][..., -1]))[..., 1:])
+        return _like(controls, torch.cat(states, dim=2))
+
+    def _segments(self, controls: Tensor, start: Tensor) -> Tensor:
+        """Inputs (B K, C + C_s, nodes) of all K segments of each trajectory, every one from its start."""
+        window = self.window
+        if window.segment is None:
+            raise InputError("this surrogate was not trained on segments of a driven system (data.window.segment)")
+        names = f"(batch, {len(window.inputs)}, nodes) with the channels {list(window.inputs)}"
+        if not isinstance(controls, Tensor) or controls.ndim != 3:
+            raise InputError(f"got controls of shape {getattr(controls, 'shape', None)}; wanted {names}")
+        if not isinstance(start, Tensor) or start.shape != (len(controls), len(window.targets)):
+            wanted = f"({len(controls)}, {len(window.targets)}) with the states {list(window.targets)}"
+            raise InputError(f"got a start of shape {getattr(start, 'shape', None)}; wanted {wanted}")
+        m, n = window.segment - 1, controls.shape[2]
+        if n < 2 or (n - 1) % m:
+            raise InputError(
+                f"controls on {n} nodes; wanted whole segments: {m + 1}, {2 * m + 1}, {3 * m + 1} ... nodes"
+            )
+        cut = controls.unfold(2, m + 1, m).transpose(1, 2)
+        return window.driven(cut.flatten(0, 1), start.to(controls).repeat_interleave(cut.shape[1], 0))
+
     def error_estimate(self, a: Array, steps: int | None = None) -> Estimate:
         """The estimated relative L2 error of `predict(a)`, or of the next `steps` frames of a rollout, per sample:
         by the equation alone, against its solution that goes on from the history (`refinement.error_estimate`).
@@ -170,7 +205,8 @@ class Surrogate(nn.Module):
     def _frames(self, a: Tensor, steps: int) -> Tensor:
         """The next `steps` frames (B, C, steps, *space)."""
         if not self.window.evolves:
-            raise InputError("this surrogate maps fields to fields; there is no time to roll out. Use predict.")
+            other = "predict" if self.window.segment is None else "drive"
+            raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
         if not isinstance(steps, int) or steps < 1:
             raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
         state, frames = self._native(a), []

@@ -19,13 +19,13 @@ from pdeops.data.file import DataFile
 from pdeops.errors import InputError, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
-from pdeops.report.figures import compare, training_curve
+from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
 from pdeops.surrogate import Surrogate, load, read_checkpoint
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
-from pdeops.window import Window
+from pdeops.window import Batch, Window
 
 
 def generate(config: dict[str, Any]) -> Path:
@@ -129,7 +129,9 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
-        _loss(config, window, model)
+        loss = _loss(config, window, model)
+        if config["data"].get("queries") is not None:
+            _rehearse_points(config, window, model, loss)
     if set(config["data"].get("strides") or [1]) != {1} and getattr(model, "resolution", "native") == "resample":
         warnings.warn(
             "model.resolution=resample takes every lattice of data.strides to the finest one: with "
@@ -138,11 +140,28 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         )
 
 
-def _loss(config: dict[str, Any], window: Window, model: Any) -> Any:
-    """The loss; one that takes an ansatz in time has, if it is given none, that of the model."""
+def _rehearse_points(config: dict[str, Any], window: Window, model: Any, loss: Any) -> None:
+    """A sample of zeros at points: InputError of a model that does not answer there, or a loss that takes no points."""
+    points = window.grid_out.points().flatten(0, -2)[:2].float()
+    a = torch.zeros(1, window.in_channels, *window.grid_in.shape)
+    out = points if config["data"]["query_draws"] == "batch" else points.unsqueeze(0)
+    training = model.training
+    try:
+        with torch.no_grad():
+            u = model.eval()(a, out)
+            loss(u, Batch(a, torch.zeros_like(u), out))
+    except InputError as error:
+        told = f"data.queries={config['data']['queries']} trains at points: {error}; data.queries=null takes all nodes"
+        raise InputError(told) from error
+    finally:
+        model.train(training)
+
+
+def _loss(config: dict[str, Any], window: Window, model: Any, deviations: list[float] | None = None) -> Any:
+    """The loss; one that is given no ansatz in time has that of the model, one without a scale has the deviations."""
     node = config["loss"]
-    untold = "ansatz" in node and node["ansatz"] is None
-    return build("loss", node, window, **{"ansatz": getattr(model, "ansatz", None)} if untold else {})
+    known = {"ansatz": getattr(model, "ansatz", None), "scale": deviations}
+    return build("loss", node, window, **{k: v for k, v in known.items() if k in node and node[k] is None})
 
 
 def _model(config: dict[str, Any], window: Window) -> Any:
@@ -157,7 +176,7 @@ def make_task(config: dict[str, Any], data: Any, saved: Surrogate | None) -> Any
         "task",
         config["task"],
         surrogate,
-        _loss(config, data.window, surrogate.model),
+        _loss(config, data.window, surrogate.model, surrogate.normalize_out.std.tolist()),
         optimizer=functools.partial(build, "optimizer", config["optimizer"]),
         scheduler=hydra.utils.instantiate(config["scheduler"]),
         seed=config["seed"],
@@ -175,7 +194,9 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
             common = std_out.square().mean().sqrt()
             velocity = torch.tensor([name in window.out_names for name in window.in_names])
             std_in, std_out = torch.where(velocity, common, std_in), common.expand_as(std_out)
-        return Surrogate(model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), data.problem)
+        return Surrogate(
+            model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), window.posed(data.problem)
+        )
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(
@@ -185,7 +206,7 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     grids = {"grid_in": to_config(window.grid_in), "grid_out": to_config(window.grid_out)}
     model = from_config(to_config(saved.model) | grids)
     model.load_state_dict(saved.model.state_dict(), assign=True)
-    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, data.problem).train()
+    return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
 def _check_resumable(config: dict[str, Any], checkpoint: dict[str, Any], model: Any) -> None:
@@ -219,10 +240,16 @@ def _leave_results(out: Path, task: Any, data: Any) -> None:
 
 
 def _draw(out: Path, surrogate: Any, data: Any) -> None:
-    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields."""
+    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields or
+    driven trajectories."""
     batch = next(iter(data.test_dataloader()[-1]))
     surrogate = surrogate.cpu()
     window = surrogate.window
+    if window.segment is not None:
+        a, v = batch.a[:4].cpu(), batch.u[:4].cpu()
+        u = surrogate.drive(a[:, : len(window.inputs)], v[..., 0])
+        trajectories(v, u, window.bound[0], window.segment, out / "figures" / "test.png", names=window.targets)
+        return
     if not window.evolves:
         u, v = surrogate.predict(batch.a[:4].cpu())[:, 0], batch.u[:4, 0].cpu()
         columns = [f"{window.targets[0]}, sample {i}" for i in range(len(u))]

@@ -1,10 +1,10 @@
-"""What a model sees of a data file: a window over trajectories, or the pair of fields of a steady problem."""
+"""What a model sees of a data file: a window or a segment of trajectories, or the fields of a steady problem."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -34,12 +34,16 @@ class Window:
     grid, targets, inputs: bound by `on`: the grid of a whole trajectory (or of a steady field), the names of
     the predicted channels, the names of the given ones. Without a time axis the frames do not matter: the
     input fields go in, the target fields come out.
+    segment: of systems driven by functions of an axis "t" (ordinary equations, no time axis): so many nodes of it, with
+    both ends, neighbours sharing one. The inputs on a segment and, as constant channels, the targets at its start go
+    in, the targets on it come out; t begins anew in each, so the system itself must not depend on it. None: all of t.
     """
 
     n_in: int = 1
     n_out: int = 1
     stride: int = 1
     history: History = "channel"
+    segment: int | None = None
     grid: Grid | None = None
     targets: Sequence[str] = ()
     inputs: Sequence[str] = ()
@@ -65,6 +69,8 @@ class Window:
                 f"trajectories of {self.span} frames; these have {grid.time.n}. Lower n_in, n_out or stride, or "
                 "raise problem.frames."
             )
+        if self.segment is not None:
+            _check_segment(self.segment, grid)
         return bound
 
     @property
@@ -83,6 +89,11 @@ class Window:
         return self.evolves and self.history == "channel"
 
     @property
+    def fed_back(self) -> bool:
+        """What comes out of one input is part of the next."""
+        return self.stacked or self.segment is not None
+
+    @property
     def span(self) -> int:
         """Stored frames from the first of the history to the last of the output."""
         return (self.n_in + self.n_out - 1) * self.stride + 1
@@ -98,7 +109,8 @@ class Window:
     @property
     def in_names(self) -> tuple[str, ...]:
         if not self.evolves:
-            return tuple(self.inputs)
+            starts = () if self.segment is None else tuple(f"{name}[+0]" for name in self.targets)
+            return tuple(self.inputs) + starts
         return self._frames_of(range(1 - self.n_in, 1)) + tuple(self.inputs)
 
     @property
@@ -121,6 +133,9 @@ class Window:
 
     def _on_time_axis(self, n: int, first: int) -> Grid:
         grid = self.bound
+        if self.segment is not None:
+            t, n = grid[0], self.segment
+            return Grid((replace(t, n=n, length=t.length * (n - 1) / (t.n - 1)),))
         if not self.evolves or self.stacked:
             return grid.space
         step = self.time_step
@@ -140,9 +155,26 @@ class Window:
         points = self.bound[0].points()
         return self.stride * float(points[1] - points[0])
 
-    def starts(self, n_frames: int) -> int:
-        """How many windows a trajectory of `n_frames` holds."""
-        return n_frames - self.span + 1 if self.evolves else 1
+    def starts(self, n: int) -> int:
+        """How many windows, or segments, a trajectory of n frames, or nodes, holds: one from each that leaves room."""
+        if self.segment is not None:
+            return n - self.segment + 1
+        return n - self.span + 1 if self.evolves else 1
+
+    def driven(self, controls: Tensor, start: Tensor) -> Tensor:
+        """Controls (B, C, n) and states (B, C_s) at their start -> a (B, C + C_s, n)."""
+        return torch.cat([controls, start.unsqueeze(2).expand(-1, -1, controls.shape[2])], dim=1)
+
+    def segments(self, controls: Tensor, states: Tensor, starts: Sequence[int]) -> Batch:
+        """Of each trajectory, controls (B, C, n) and states (B, C_s, n), the segment from a node on."""
+        assert self.segment is not None
+        nodes = torch.as_tensor(starts)[:, None] + torch.arange(self.segment)
+        u, cut = (x.gather(2, nodes[:, None].expand(-1, x.shape[1], -1).to(x.device)) for x in (states, controls))
+        return Batch(self.driven(cut, u[..., 0]), u)
+
+    def posed(self, problem: Any) -> Any:
+        """The problem that inputs and outputs of this window belong to: of segments, the system from any state on."""
+        return problem if problem is None or self.segment is None else problem.restarted(self.segment)
 
     def make_input(self, frames: Tensor, static: Tensor | None = None) -> Tensor:
         """History frames (B, C, n_in, *space) and static fields (B, C_s, *space) -> a (B, C_in, *grid_in)."""
@@ -181,3 +213,17 @@ class Window:
         """The input that follows `a` once the model has predicted `u`: the last n_in frames of both."""
         frames = self.joint_frames(a, u)[:, :, -self.n_in :]
         return self.make_input(frames, self.static(a))
+
+
+def _check_segment(n: int, grid: Grid) -> None:
+    if grid.names != ("t",) or grid[0].nodes != "uniform":
+        raise InputError(
+            f"data.window.segment={n} cuts one axis 't' with both end points, of systems driven by functions of it "
+            f"(pendulum, antiderivative, ...); this data has {grid}"
+        )
+    whole = grid[0].intervals
+    if n < 2 or whole % (n - 1):
+        fitting = ", ".join(str(k + 1) for k in range(1, whole + 1) if whole % k == 0)
+        raise InputError(
+            f"data.window.segment={n}: wanted nodes whose intervals divide the trajectory's {whole}: {fitting}"
+        )

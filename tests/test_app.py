@@ -100,6 +100,7 @@ def test_a_resumed_run_keeps_the_best_epoch_before_it(run, mine):
     a, b = (pdeops.load(f"{n}/surrogate").state_dict() for n in ("half", "rest"))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert (Path("rest/checkpoints/best.ckpt")).exists()
+    assert torch.load("rest/checkpoints/last.ckpt")["epoch"] == 2  # to resume from, though none of them was better
 
 
 def test_lightning_loads_a_checkpoint_with_its_defaults(run, tiny):
@@ -255,3 +256,58 @@ def test_training_on_a_steady_problem(run):
         status, out, _ = run("train", *small, *tiny, *loss)
         assert status == 0
         assert "test/relative_l2" in out
+
+
+ODE = ["data=pendulum", "problem.n=21", "data.n=30", "data.shard=10", "data.batch_size=8", "trainer=cpu"]
+AT_POINTS = ["model=point_lsm", "model.width=4", "model.latent=8", "model.modes=4", "model.levels=2", "model.heads=2"]
+
+
+def resumed(run, *options):
+    """Whether a run of four epochs that stops after two and goes on is the unbroken one, bit for bit."""
+    options = [*options, "trainer.max_epochs=4", "test=false"]
+    assert run("train", *options, "hydra.run.dir=whole")[0] == 0
+    stop = "+callbacks.stop._target_=tests.test_app.StopAfterTwo"
+    assert run("train", *options, "hydra.run.dir=half", stop)[0] == 0
+    assert run("train", *options, "hydra.run.dir=rest", "ckpt_path=half/checkpoints/last.ckpt")[0] == 0
+    a, b = (pdeops.load(f"{n}/checkpoints/last.ckpt").state_dict() for n in ("whole", "rest"))
+    same = all(torch.equal(a[k], b[k]) for k in a)
+    return same and curve(Path("half")) | curve(Path("rest")) == curve(Path("whole"))
+
+
+@pytest.mark.parametrize("draws", ["batch", "sample", "fixed"])
+def test_training_at_points_is_resumed_exactly(run, draws):
+    assert resumed(run, *ODE, *AT_POINTS, "data.queries=5", f"data.query_draws={draws}", "loss=mse")
+
+
+def test_what_cannot_train_at_points_is_refused_before_there_are_data(run):
+    queries = "data.queries=5"
+    for options, message in (
+        (["model=fno"], "data.queries=5 trains at points: FNO evaluates on grids"),
+        ([*AT_POINTS, "loss=h1"], "data.queries=5 trains at points: this loss takes slopes or spectra"),
+        ([*AT_POINTS, "loss=residual"], "data.queries=5 trains at points: this loss takes slopes or spectra"),
+        ([*AT_POINTS, "data.queries=22"], "data.queries=22: wanted 1 to 21 nodes"),
+    ):
+        status, _, err = run("train", *ODE, queries, *options)
+        assert status == 2
+        assert message in err
+    assert not list(Path("data").glob("*.h5"))
+
+
+SEGMENTS = [*ODE, "data.window.segment=11", "data.windows=4", "model=fno", "model.width=4", "model.modes=4"]
+
+
+def test_segments_with_noisy_starts_are_resumed_exactly(run):
+    assert resumed(run, *SEGMENTS, "data.noise=0.1")
+
+
+def test_a_run_on_segments_follows_whole_trajectories(run):
+    status, out, _ = run("train", *SEGMENTS, "trainer.max_epochs=1", "hydra.run.dir=out", "loss=residual")
+    assert status == 0
+    found = json.loads(Path("out/metrics.json").read_text())
+    assert {"test/relative_l2", "test/rollout/relative_l2[1]", "test/rollout/relative_l2[2]"} <= set(found)
+    assert "test/rollout/relative_l2[3]" not in found
+    assert "test/rollout/relative_l2[2]" in out
+    assert Path("out/figures/test.png").stat().st_size > 0
+    surrogate = pdeops.load("out")
+    controls = surrogate.problem.of.sample([0, 1], 0)
+    assert surrogate.drive(controls, torch.zeros(2, 2)).shape == (2, 2, 21)

@@ -13,6 +13,7 @@ import pdeops.app
 from pdeops.data import engine
 from pdeops.overrides import checked, shipped
 from pdeops.problems.base import Problem
+from pdeops.problems.ode import Restarted
 from pdeops.solvers.schemes import SCHEMES
 from pdeops.solvers.steppers import Stepper
 from pdeops.solvers.systems import LinearSolver
@@ -59,7 +60,7 @@ def problems():
     """Every concrete problem."""
     for name in classes("problems"):
         cls = get_class(name)
-        if issubclass(cls, Problem) and not inspect.isabstract(cls):
+        if issubclass(cls, Problem) and not inspect.isabstract(cls) and cls is not Restarted:  # made of another one
             yield name
 
 

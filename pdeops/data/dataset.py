@@ -78,15 +78,14 @@ class Fields:
 
 
 class Windows(Dataset[Batch]):
-    """Every window of every sample; sample by sample, in time order. Without a time axis: every sample.
+    """Every window, or segment, of every sample; sample by sample, in time order. Without either: every sample.
 
     `__getitems__` gives a whole batch at once: use `collate_fn=as_is` in a DataLoader.
     """
 
     def __init__(self, fields: Fields, window: Window) -> None:
         self.fields, self.window = fields, window
-        time = window.bound.time
-        self.starts = window.starts(time.n) if time else 1
+        self.starts = window.starts(window.bound[0].n)
 
     def __len__(self) -> int:
         return len(self.fields.samples) * self.starts
@@ -100,20 +99,23 @@ class Windows(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         rows = [i // self.starts for i in indices]
         window, inputs = self.window, self.fields.inputs(rows)
+        starts = [i % self.starts for i in indices]
+        if window.segment is not None:
+            return window.segments(inputs, self.fields.targets(rows), starts)
         if not window.evolves:
             return Batch(inputs, self.fields.targets(rows))
-        starts = [i % self.starts for i in indices]
         frames = self.fields.frames(rows, starts, window.n_in + window.n_out, window.stride)
         history, future = frames[:, :, : window.n_in], frames[:, :, window.n_in :]
         return Batch(window.make_input(history, inputs), window.stack(future))
 
 
 class Trajectories(Dataset[Batch]):
-    """Whole samples for rollouts: the first input, and every later frame (C, n, *space), stride apart."""
+    """Whole samples for rollouts: the first input, and every later frame (C, n, *space), stride apart; of driven
+    systems the input of one segment as long as the trajectory, and all of its states."""
 
     def __init__(self, fields: Fields, window: Window) -> None:
         self.fields, self.window = fields, window
-        self._frames = len(range(0, window.bound[0].n, window.stride))
+        self._frames = len(range(0, window.bound[0].n, window.stride))  # of an evolution
 
     def __len__(self) -> int:
         return len(self.fields.samples)
@@ -123,6 +125,9 @@ class Trajectories(Dataset[Batch]):
         return Batch(a[0], u[0])  # type: ignore[index]
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
+        if self.window.segment is not None:
+            states = self.fields.targets(rows)
+            return Batch(self.window.driven(self.fields.inputs(rows), states[..., 0]), states)
         frames = self.fields.frames(rows, [0] * len(rows), self._frames, self.window.stride)
         n_in = self.window.n_in
         return Batch(self.window.make_input(frames[:, :, :n_in], self.fields.inputs(rows)), frames[:, :, n_in:])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import lightning as L
 import numpy as np
@@ -20,10 +21,12 @@ from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
+from pdeops.data.queries import Draws, Fixed, Queries
 from pdeops.data.sampler import Drawn, spread
 from pdeops.errors import InputError
 from pdeops.grid import Grid, Nodes
 from pdeops.problems.base import Problem
+from pdeops.problems.inputs import apart
 from pdeops.window import Batch, Window
 
 Cache = Literal["auto", "none", "memory", "device"]
@@ -45,8 +48,13 @@ class DataModule(L.LightningDataModule):
     only where the PDE and the grid have that symmetry.
     strides: train on several resolutions: a batch holds every s-th node along each axis in space, s drawn for it from
     `strides` by (shuffle_seed, batches before it) alone, the same on all processes. Validation and tests see all nodes.
-    Raises InputError if the file is missing, of another problem, or too short for the window, and on strides whose
-    nodes are not a lattice of the same kind.
+    queries: train at so many nodes of the output grid (`Queries`); None: at all. Validation and tests see all nodes.
+    query_draws: "batch": the nodes are drawn for each batch, by (shuffle_seed, batches before it) alone; "sample": for
+    each sample of it, so too; "fixed": for each sample once, the same in all epochs.
+    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
+    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
+    Raises InputError if the file is missing, of another problem, or too short for the window, on strides whose nodes
+    are not a lattice of the same kind, and on more queries than nodes.
     """
 
     window: Window = field(default_factory=Window)
@@ -58,6 +66,9 @@ class DataModule(L.LightningDataModule):
     windows: int | None = None
     augment_transpose: bool = False
     strides: Sequence[int] = (1,)
+    queries: int | None = None
+    query_draws: Draws = "batch"
+    noise: float = 0.0
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +80,20 @@ class DataModule(L.LightningDataModule):
         listed = isinstance(self.strides, Sequence) and len(self.strides) > 0
         if not listed or not all(type(s) is int and s >= 1 for s in self.strides):
             raise InputError(f"data.strides={self.strides}: wanted a list of whole numbers >= 1, such as [1, 2]")
+        if self.query_draws not in get_args(Draws):
+            raise InputError(f"data.query_draws={self.query_draws!r}; wanted one of {get_args(Draws)}")
+        if self.queries is not None and set(self.strides) != {1}:
+            raise InputError(f"data.queries={self.queries} are nodes of the whole lattice: set data.strides=[1]")
+        if self.queries is not None and self.query_draws == "fixed" and self.augment_transpose:
+            raise InputError(
+                "data.augment_transpose turns whole fields: with data.queries, query_draws=batch or sample"
+            )
+        if not 0 <= self.noise < inf or (self.noise and self.window.segment is None):
+            raise InputError(
+                f"data.noise={self.noise}: wanted 0 or more, in deviations of the states at the start of a segment "
+                "(data.window.segment)"
+            )
+        self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
 
@@ -88,12 +113,15 @@ class DataModule(L.LightningDataModule):
         return self._bound(spec.grid, spec.names("target"), spec.names("input", "static"))
 
     def _bound(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
+        window = self.window.on(grid, targets, inputs)
+        window.posed(self.problem)  # which refuses what cannot be cut into segments
         for stride in self.strides:
             try:
-                grid.space.every(stride)
+                window.grid_out.space.every(stride)
             except InputError as error:
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
-        return self.window.on(grid, targets, inputs)
+        self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
+        return window
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -159,7 +187,10 @@ class DataModule(L.LightningDataModule):
             if self.windows is None
             else Drawn(dataset, self.windows, num_replicas=world, rank=rank, seed=self.shuffle_seed)
         )
-        return self._loader(dataset, self.batch_size // world, sampler)
+        seen: Dataset[Batch] = dataset
+        if self._queries is not None and self.query_draws == "fixed":
+            seen = Fixed(dataset, self._queries, apart(self.shuffle_seed, "queries"))
+        return self._loader(seen, self.batch_size // world, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         return self._eval_loaders("validation")[:1]
@@ -175,7 +206,7 @@ class DataModule(L.LightningDataModule):
         windows = Windows(fields, self.window)
         chosen = None if self.windows is None else spread(windows, self.windows)
         datasets: list[Dataset[Batch]] = [windows if chosen is None else _Part(windows, chosen)]
-        if self.window.stacked:
+        if self.window.fed_back:
             datasets.append(Trajectories(fields, self.window))
         if len(fields.samples) < world:
             raise InputError(
@@ -216,16 +247,49 @@ class DataModule(L.LightningDataModule):
                 torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
             )
             batch = batch._replace(a=a, u=u)
-        return batch if set(self.strides) == {1} else self._thinned(batch)
+        if set(self.strides) != {1}:
+            batch = self._thinned(batch)
+        if self.noise:
+            batch = batch._replace(a=self._noisy(batch))
+        return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""
-        assert self.trainer is not None
-        batches = self.trainer.fit_loop.total_batch_idx + 1  # before this one, also those before a resumption
-        stride = self.strides[int(np.random.default_rng([self.shuffle_seed, batches]).integers(len(self.strides)))]
-        nodes = self.window.bound.space.every(stride)
+        drawn = np.random.default_rng([self.shuffle_seed, self._batches_before]).integers(len(self.strides))
+        nodes = self.window.grid_out.space.every(self.strides[int(drawn)])
         u = None if batch.u is None else batch.u[nodes].contiguous()
         return batch._replace(a=batch.a[nodes].contiguous(), u=u)
+
+    def _noisy(self, batch: Batch) -> Tensor:
+        """The inputs with other states at the start, each the same on all of its segment."""
+        a, states = batch.a, len(self.window.targets)
+        size, generator = (self.batch_size, states, 1), self._generator("noise", a.device)
+        drawn = self._share(torch.randn(size, generator=generator, dtype=a.dtype, device=a.device), batch)
+        deviations = self.channel_stats()[1][-states:].to(a).unsqueeze(1)
+        return torch.cat([a[:, :-states], a[:, -states:] + self.noise * deviations * drawn], dim=1)
+
+    def _queried(self, batch: Batch, queries: Queries) -> Batch:
+        """At nodes drawn for it, or for each of its samples."""
+        size = (queries.n,) if self.query_draws == "batch" else (self.batch_size, queries.n)
+        device = batch.a.device
+        uniform = torch.rand(size, generator=self._generator("queries", device), dtype=torch.float64, device=device)
+        return queries.at(batch, queries.nodes(uniform if uniform.ndim == 1 else self._share(uniform, batch)))
+
+    def _share(self, drawn: Tensor, batch: Batch) -> Tensor:
+        """This process' rows of what was drawn for the samples of all, in the sampler's order."""
+        rank, world = self._rank()
+        return drawn[rank::world][: len(batch.a)]
+
+    def _generator(self, purpose: str, device: torch.device) -> torch.Generator:
+        """Randomness for a purpose, by (shuffle_seed, batches before this one) alone: alike on all processes."""
+        seed = np.random.SeedSequence([apart(self.shuffle_seed, purpose), self._batches_before])
+        return torch.Generator(device).manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+
+    @property
+    def _batches_before(self) -> int:
+        """Batches of training before this one, also those before a resumption."""
+        assert self.trainer is not None
+        return self.trainer.fit_loop.total_batch_idx + 1
 
 
 class _Part(Subset[Batch]):

@@ -10,6 +10,7 @@ from torch import Tensor
 from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.losses.supervised import on_a_lattice
 from pdeops.norms import OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
@@ -40,9 +41,10 @@ class Residual:
     ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
+        problem = window.posed(problem)
         self.window, self.problem, self.s, self.ansatz = window, problem, s, ansatz
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
-        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.bound
+        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
         self.norm = OnLattice(self.grid, weak_norm if s is None else partial(Sobolev, s=s))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if ansatz is not None:
@@ -53,6 +55,7 @@ class Residual:
             self.residual = partial(problem.residual, derivative=matrix)
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
+        on_a_lattice(batch)
         if self.window.evolves:
             u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
         grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])

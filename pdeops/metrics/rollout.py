@@ -1,9 +1,12 @@
-"""How long a rollout stays good."""
+"""How long a rollout stays good, and where it errs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from pdeops.grid import Axis, Grid
+from pdeops.norms import Lp
 
 
 def valid_time(error: Tensor, times: Tensor, threshold: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -22,3 +25,14 @@ def valid_time(error: Tensor, times: Tensor, threshold: float = 0.1) -> tuple[Te
     fraction = torch.where(after.isinf(), 0.0, (threshold - before) / (after - before))
     crossing = t[i - 1] + fraction * (t[i] - t[i - 1])
     return torch.where(censored, t[-1], crossing), censored
+
+
+def errors_by_segment(u: Tensor, v: Tensor, t: Axis, nodes: int) -> Tensor:
+    """||u - v|| / ||v|| (..., K) of u, v (..., n) on K segments of `nodes` nodes of t each, neighbours sharing one: the
+    error's root mean square on a segment by the reference's on all of t, so that the errors' root mean square is the
+    relative L2 error of the whole. Where v vanishes: the former alone.
+    """
+    segment = Axis(t.name, nodes, t.length * (nodes - 1) / t.intervals, t.nodes)
+    errors = Lp(Grid((segment,)))((u - v).unfold(-1, nodes, nodes - 1)) / segment.length**0.5
+    reference = (Lp(Grid((t,)))(v) / t.length**0.5).unsqueeze(-1)
+    return errors / reference.where(reference > 0, reference.new_ones(()))

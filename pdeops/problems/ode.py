@@ -63,6 +63,13 @@ class Ode(Problem):
         """s(0), broadcastable to (B, C_out, 1); here: zero."""
         return a.new_zeros(1, len(self.out_names), 1)
 
+    def restarted(self, n: int) -> Ode:
+        """This system on its first n nodes, from any state. Raises InputError unless its inputs are controls alone."""
+        raise InputError(
+            f"data.window.segment={n} starts anew from any state, and {self.name} has initial values among its inputs "
+            f"{list(self.in_names)}; it cuts driven systems (pendulum, antiderivative, ...)"
+        )
+
     def linear(self) -> Sequence[float]:
         """L, a number for each component; here: zero, with which `etdrk4` is the classical Runge-Kutta method."""
         return (0.0,) * len(self.out_names)
@@ -134,6 +141,54 @@ class Driven(Ode):
 
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:
         return self.controls(self.grid, indices, seed)
+
+    def restarted(self, n: int) -> Ode:
+        if n < FEWEST:
+            raise InputError(f"data.window.segment={n}: wanted {FEWEST} nodes or more of {self.name}")
+        return Restarted(of=self, n=n, horizon=self.horizon * (n - 1) / (self.n - 1), solver=self.solver)
+
+
+@dataclass(kw_only=True, eq=False)
+class Restarted(Ode):
+    """A driven system from any state on: s(0), as constant channels after the controls, is given with them. t begins at
+    0 in each restart: the right-hand side must not depend on it.
+    """
+
+    of: Driven
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.of.name
+
+    @property
+    def in_names(self) -> tuple[str, ...]:
+        return self.of.in_names + tuple(f"{name}[+0]" for name in self.out_names)
+
+    @property
+    def out_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.of.out_names
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return self.of.parameters
+
+    @property
+    def derivative(self) -> int:  # type: ignore[override]
+        return self.of.derivative
+
+    def sample(self, indices: Sequence[int], seed: int) -> Tensor:
+        """The beginnings of the system's own samples, from its own start."""
+        controls = self.of.sample(indices, seed)[..., : self.n]
+        return torch.cat([controls, self.of.start(controls).expand(-1, len(self.out_names), self.n)], dim=1)
+
+    def start(self, a: Tensor) -> Tensor:
+        return a[:, len(self.of.in_names) :, :1]
+
+    def linear(self) -> Sequence[float]:
+        return self.of.linear()
+
+    def nonlinear(self, s: Tensor, a: Tensor, t: Tensor | float) -> Tensor:
+        return self.of.nonlinear(s, a[:, : len(self.of.in_names)], t)
 
 
 class _Spline:

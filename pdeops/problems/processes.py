@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.problems.inputs import Gaussian, Inputs
+from pdeops.problems.inputs import Gaussian, Inputs, apart
 
 SMALLEST = 1e-12  # the least eigenvalue of a covariance that is kept, relative to the largest
 
@@ -89,6 +89,25 @@ class RandomSines(Inputs):
             waves = (torch.sin(pi * f[j] * t) * (xi[j] / (j + 1)) for j in range(self.terms))
             fields.append(sum(waves, start=torch.zeros_like(t)))
         return torch.stack(fields).unsqueeze(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands(Inputs):
+    """`channels` independent functions with values in (0, 1): u = 1 / (1 + exp(-g)), g samples of `of`.
+
+    Raises InputError unless channels is at least 1.
+    """
+
+    channels: int
+    of: Gaussian
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise InputError(f"commands of channels={self.channels}: wanted at least 1")
+
+    def __call__(self, space: Grid, indices: Sequence[int], seed: int) -> Tensor:
+        streams = (apart(seed, f"command {i}") for i in range(self.channels))
+        return torch.sigmoid(torch.cat([self.of(space, indices, stream) for stream in streams], dim=1))
 
 
 def _covariance(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from pdeops.grid import Grid
-from pdeops.report.canvas import colours, mesh, pyplot, save
+from pdeops.grid import Axis, Grid
+from pdeops.report.canvas import colours, literal, mesh, pyplot, save
 
 
 def compare(
@@ -54,6 +54,35 @@ def compare(
             axes[2, i].set_xlabel(space[0].name)
     if title:
         figure.suptitle(title)
+    return save(figure, Path(path))
+
+
+def trajectories(
+    truth: Tensor, prediction: Tensor, t: Axis, segment: int, path: str | Path, *, names: Sequence[str]
+) -> Path:
+    """Draw states (n_samples, n_states, n) over t, a row for each state and a column for each sample, with a thin line
+    wherever a segment of so many nodes begins."""
+    plt = pyplot()
+    v, u = truth.detach().float().cpu().numpy(), prediction.detach().float().cpu().numpy()
+    samples, states, _ = v.shape
+    size = (3.2 * samples, 1.2 + 1.6 * states)
+    figure, axes = plt.subplots(
+        states, samples, figsize=size, squeeze=False, sharex=True, sharey="row", layout="constrained"
+    )
+    x = t.points().numpy()
+    for (row, column), ax in np.ndenumerate(axes):
+        for begin in x[segment - 1 : -1 : segment - 1]:
+            ax.axvline(begin, color="0.85", linewidth=0.8)
+        ax.plot(x, v[column, row], "k", label="truth")
+        ax.plot(x, u[column, row], "C1--", label="prediction")
+        if row == 0:
+            ax.set_title(f"sample {column}")
+        if column == 0:
+            ax.set_ylabel(literal(names[row]))
+    for ax in axes[-1]:
+        ax.set_xlabel(t.name)
+    axes[0, 0].legend()
+    figure.suptitle("test trajectories, segment after segment")
     return save(figure, Path(path))
 
 

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from pdeops.errors import InputError
 from pdeops.metrics.panel import Panel
 from pdeops.metrics.residual import residual_norm
+from pdeops.metrics.rollout import errors_by_segment
 from pdeops.surrogate import Surrogate
 from pdeops.window import Batch
 
@@ -46,7 +47,7 @@ class Fit(L.LightningModule):
         self.surrogate, self.loss = surrogate, loss
         self.optimizer, self.scheduler = optimizer, scheduler
         self.seed, self.settings = seed, settings
-        self.panel = Panel(surrogate.window.bound.space)
+        self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
 
@@ -101,7 +102,7 @@ class Fit(L.LightningModule):
             self.log(name, value, prog_bar=True)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Loader 0: windows. Loader 1: whole trajectories, rolled out from their first history."""
+        """Loader 0: windows or segments. Loader 1: whole trajectories, rolled out from their first history or state."""
         window = self.surrogate.window
         if dataloader_idx == 0:
             u = window.unstack(self.surrogate(batch.a, batch.out))
@@ -109,7 +110,9 @@ class Fit(L.LightningModule):
             problem = self.surrogate.problem
             if problem is not None and not window.evolves:
                 for name, field in (("residual", u), ("residual_truth", window.unstack(batch.u))):  # type: ignore[arg-type]
-                    found[name] = residual_norm(problem, batch.a, field, window.bound)
+                    found[name] = residual_norm(problem, batch.a, field, window.grid_out)
+        elif window.segment is not None:
+            found = {f"rollout/{k}": v for k, v in self._driven(batch).items()}
         else:
             truth = batch.u
             assert truth is not None
@@ -119,6 +122,16 @@ class Fit(L.LightningModule):
             found |= {f"rollout/{k}": v for k, v in self._residuals(batch.a, u, truth).items()}
         for name, value in found.items():
             self._add(f"test/{name}", value)
+
+    def _driven(self, batch: Batch) -> dict[str, Tensor]:
+        """Of driven trajectories, segment after segment: the panel, and the errors of each segment, the first one 1."""
+        window, truth = self.surrogate.window, batch.u
+        assert truth is not None
+        assert window.segment is not None
+        u = self.surrogate.drive(batch.a[:, : len(window.inputs)], truth[..., 0])
+        found = Panel(window.bound)(u, truth)
+        each = errors_by_segment(u, truth, window.bound[0], window.segment)
+        return found | {f"relative_l2[{k}]": error for k, error in enumerate(each.unbind(-1), 1)}
 
     def _residuals(self, a: Tensor, u: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """The PDE's residual (`weak_norm`) along rollouts, and along the reference: the floor that snapshots allow."""

@@ -212,3 +212,30 @@ def test_mgno_beside_its_peer_and_on_other_lattices():
 def test_attention_without_its_peer():
     rows = table(script(ROOT / "bench" / "attention.py", "64^2", "--repeats", 1).partition("\n")[2])
     assert [cells[0] for cells in rows] == ["ViTNO 64^2", "FANO 64^2"]
+
+
+def test_samplings_of_functions_of_time(run, monkeypatch):
+    """On the trained lattice both ways are one; an FNO has no answer at other times."""
+    data = ["data=lorenz63", "problem.n=21", "problem.horizon=0.4", "data.n=20", "trainer=cpu", "trainer.max_epochs=1"]
+    points = ["model=point_lsm", "model.width=4", "model.latent=8", "model.modes=4", "model.levels=2", "model.heads=2"]
+    for name, model in (("points", points), ("fno", ["model=fno", "model.width=4", "model.modes=4"])):
+        assert run("train", *data, *model, f"hydra.run.dir={name}")[0] == 0
+    asked = [ROOT / "continuum_attention" / "lorenz63.py", "points", "--samples", 3, "--figure", "out.png"]
+    rows = {name: cells for name, *cells in table(script(*asked))}
+    assert len(rows) == 8
+    assert rows["every 0.02000"][0] == rows["every 0.02000"][1]
+    assert len({cells[0] for cells in rows.values()}) > 4
+    assert Path("out.png").stat().st_size > 0
+    rows = {
+        name: cells
+        for name, *cells in table(script(ROOT / "continuum_attention" / "lorenz63.py", "fno", "--samples", 2))
+    }
+    assert rows["every 0.02000"][0] == rows["every 0.02000"][1] != "-"
+    assert list(rows.values())[5:] == [["-", "-"]] * 3
+
+    monkeypatch.syspath_prepend(ROOT / "continuum_attention")
+    from lorenz63 import error
+
+    t = torch.linspace(0, 2, 2001, dtype=torch.float64) ** 2  # crowded near zero, on [0, 4]
+    u, v = (t + 1).view(1, 1, -1), t.view(1, 1, -1)
+    assert float(error(u, v, t)) == pytest.approx((4 / (4**3 / 3)) ** 0.5, rel=1e-4)

@@ -1,6 +1,6 @@
 """Losses against closed forms."""
 
-from math import pi, sqrt
+from math import inf, pi, sqrt
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import torch
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
-from pdeops.losses.supervised import RelativeH1, RelativeLp, RelativeSobolev
+from pdeops.losses.supervised import MeanSquare, RelativeH1, RelativeLp, RelativeSobolev
 from pdeops.norms import Sobolev
 from pdeops.problems.advection1d import Advection1D
 from pdeops.problems.ns2d import NavierStokes2D
@@ -199,3 +199,40 @@ def test_an_ansatz_wants_an_evolution_and_frames_enough():
         Residual(window, problem=problem, ansatz=(2.0, 9, 0.0))
     with pytest.raises(InputError, match="spectral_poisson, which is no evolution"):
         Residual(STEADY, problem=SpectralPoisson(n=16), ansatz=(2.0, 3, 0.0))
+
+
+POINTS = torch.rand(3, 2)
+
+
+def test_losses_at_points_take_plain_means():
+    """Of u - v = (1, 2, 0) and v = (3, 4, 0)."""
+    v, e = torch.tensor([3.0, 4.0, 0.0]).expand(1, 1, 3), torch.tensor([1.0, 2.0, 0.0])
+    batch = Batch(torch.zeros(1, 1, 16, 16), v, POINTS)
+    assert float(RelativeLp(STEADY)(v + e, batch)) == pytest.approx(sqrt(5) / 5)
+    assert float(RelativeLp(STEADY, p=1)(v + e, batch)) == pytest.approx(3 / 7)
+    assert float(RelativeLp(STEADY, p=inf)(v + e, batch)) == pytest.approx(2 / 4)
+    each = batch._replace(out=POINTS.unsqueeze(0))
+    assert float(RelativeLp(STEADY)(v + e, each)) == pytest.approx(sqrt(5) / 5)
+    box = Window().on(Grid((Axis("x", 4, 8.0),)), ("u",), ("a",))
+    absolute = RelativeLp(box)(e.expand(1, 1, 3), Batch(v, 0 * v, POINTS[:, :1]))  # sqrt(8 mean |e|^2)
+    assert float(absolute) == pytest.approx(sqrt(8 * 5 / 3))
+
+
+def test_the_mean_square_is_of_the_domain_in_units_of_the_scale():
+    box = Window().on(Grid((Axis("x", 5, 8.0, "uniform"),)), ("u", "v"), ("a",))
+    v = torch.zeros(2, 2, 5)
+    e = torch.tensor([4.0, 1.0, 1.0, 1.0, 4.0]) * torch.tensor([1.0, 10.0]).view(2, 1)  # mean square 19 / 4 and 475
+    assert float(MeanSquare(box)(v + e, Batch(v, v))) == pytest.approx((4.75 + 475) / 2)
+    assert float(MeanSquare(box, scale=[2.0, 10.0])(v + e, Batch(v, v))) == pytest.approx(4.75 * (1 / 4 + 1) / 2)
+    at_points = Batch(v, v, torch.rand(5, 1))
+    assert float(MeanSquare(box, scale=[1.0, 10.0])(v + e, at_points)) == pytest.approx(35 / 5)
+    with pytest.raises(InputError, match=r"loss\.scale=\[1\.0, 0\.0\]: wanted 2 positive numbers"):
+        MeanSquare(box, scale=[1.0, 0.0])
+
+
+def test_losses_of_slopes_refuse_points():
+    problem = SpectralPoisson(n=16)
+    window = Window().on(problem.grid, ("u",), ("f",))
+    for loss in (RelativeH1(window), RelativeSobolev(window), Residual(window, problem=problem)):
+        with pytest.raises(InputError, match="not values at points: take loss=l2"):
+            loss(torch.zeros(1, 1, 3), Batch(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3), POINTS))

@@ -9,12 +9,13 @@ from pdeops.config import from_config, to_config
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.norms import Lp
+from pdeops.problems.air_path import AirPath
 from pdeops.problems.antiderivative import Antiderivative
 from pdeops.problems.controlled_ode import ControlledOde
 from pdeops.problems.lorenz63 import Lorenz63
 from pdeops.problems.ode import Ode
 from pdeops.problems.pendulum import Pendulum
-from pdeops.problems.processes import GaussianProcess, RandomSines
+from pdeops.problems.processes import Commands, GaussianProcess, RandomSines
 from pdeops.solvers.steppers import Diverged, Stepper
 
 PROBLEMS = {
@@ -22,6 +23,7 @@ PROBLEMS = {
     "pendulum": (Pendulum, {"k": 4.0, "controls": GaussianProcess(width=0.4)}),
     "controlled_ode": (ControlledOde, {"horizon": 0.5, "controls": RandomSines(terms=4, frequency=4.0)}),
     "lorenz63": (Lorenz63, {"horizon": 0.2}),
+    "air_path": (AirPath, {"horizon": 0.05, "controls": Commands(channels=3, of=GaussianProcess(width=0.4))}),
 }
 
 

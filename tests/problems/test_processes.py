@@ -8,7 +8,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.problems.processes import GaussianProcess, RandomSines
+from pdeops.problems.processes import Commands, GaussianProcess, RandomSines
 
 
 def interval(n, length=1.0, nodes="uniform", start=0.0):
@@ -79,3 +79,18 @@ def test_tori_and_squares_are_refused():
             RandomSines()(space, [0], 0)
     with pytest.raises(InputError, match=r"width=0\.0"):
         GaussianProcess(width=0.0)
+
+
+def test_commands_are_independent_squashed_functions():
+    space, of = interval(5), GaussianProcess(width=0.4)
+    u = Commands(channels=2, of=of)(space, range(4000), 0)
+    assert u.shape == (4000, 2, 5)
+    g = torch.logit(u)
+    assert g.std() == pytest.approx(1, abs=0.03)
+    assert torch.corrcoef(g[:, :, 2].mT)[0, 1].abs() < 5 / 4000**0.5
+    x = space[0].points()
+    near = float(torch.exp(-(x[1] - x[0]).square() / (2 * 0.4**2)))
+    assert torch.corrcoef(g[:, 0, :2].mT)[0, 1] == pytest.approx(near, abs=0.02)
+    torch.testing.assert_close(Commands(channels=2, of=of)(interval(9), [3], 0)[..., ::2], u[3:4])
+    with pytest.raises(InputError, match="channels=0"):
+        Commands(channels=0, of=of)
