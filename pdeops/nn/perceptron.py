@@ -1,0 +1,64 @@
+"""Perceptrons of any depth, several of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import sqrt
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdeops.errors import InputError
+
+Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
+FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "elu": F.elu,
+}
+
+
+class Perceptron(nn.Module):
+    """z_0 = x, z_(l+1) = f(z_l W_l + b_l), the last layer without f unless `activated`; (..., sizes[0]) -> (...,
+    members sizes[-1]), the outputs of one member after those of another.
+
+    members: how many networks of these sizes, with weights of their own, read the same x; together they take one
+    product a layer. Weights start as Glorot's normal numbers, of variance 2 / (n_in + n_out), biases at zero.
+    Source: Glorot and Bengio, AISTATS 2010, equation 12, for the variance.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], activation: Activation, *, members: int = 1, activated: bool = False
+    ) -> None:
+        super().__init__()
+        self.members, self.activation, self.activated = members, activation, activated
+        pairs = list(pairwise(sizes))
+        self.weights = nn.ParameterList(torch.randn(members, n, m) * sqrt(2 / (n + m)) for n, m in pairs)
+        self.biases = nn.ParameterList(torch.zeros(members, 1, m) for _, m in pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        f, last = FUNCTIONS[self.activation], len(self.weights) - 1
+        z = x.flatten(0, -2) if x.ndim > 2 else x
+        if self.members > 1:
+            z = z.expand(self.members, -1, -1)
+        for l, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            z = torch.addmm(bias[0], z, weight[0]) if self.members == 1 else torch.baddbmm(bias, z, weight)
+            if l < last or self.activated:
+                z = f(z)
+        if self.members > 1:
+            z = z.transpose(0, 1).flatten(1)
+        return z.unflatten(0, x.shape[:-1]) if x.ndim > 2 else z
+
+
+def check_layers(where: str, widths: Sequence[int], activation: str) -> tuple[int, ...]:
+    """The hidden widths as a tuple. Raises InputError on a width below one and on another activation."""
+    if any(width < 1 for width in widths):
+        raise InputError(f"{where}.widths={list(widths)}: wanted at least 1, each")
+    if activation not in get_args(Activation):
+        raise InputError(f"{where}.activation={activation!r}; wanted one of {get_args(Activation)}")
+    return tuple(widths)
