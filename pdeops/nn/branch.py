@@ -157,7 +157,7 @@ class _Spectral(nn.Module):
         super().__init__()
         self.grid = grid
         modes = for_each_axis("branch.modes", of.modes, grid)
-        fourier: tuple[Name, ...] = ("fourier",) * grid.ndim
+        fourier: list[Name] = ["fourier"] * grid.ndim
         if min(modes) < 1:
             raise InputError(f"model.branch.modes={list(modes)}: wanted at least one mode per axis")
         self.lifting = MLP(in_channels + grid.ndim, 2 * of.width, of.width)

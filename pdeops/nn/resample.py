@@ -70,7 +70,7 @@ def _at(axis: Axis, x: Tensor, order: int) -> Tensor:
     """(N, n): the values at x of what is known at the nodes of an axis."""
     if axis.periodic:
         return series_interpolation_matrix(axis.n, (x.double() - axis.start) / axis.length)
-    return interpolation_matrix(axis.points().to(x.device), x, order)
+    return interpolation_matrix(axis.points().to(x.device), x.contiguous(), order)
 
 
 @constant
