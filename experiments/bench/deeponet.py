@@ -1,4 +1,5 @@
-"""DeepONet's training step (forward, backward, Adam) beside DeepXDE's, of equal widths and data, in turns in one process.
+"""DeepONet's training step (forward, backward, Adam) beside DeepXDE's, of equal widths and data, in turns in one
+process.
 
     python experiments/bench/deeponet.py [--peer PATH] [PART OF A CASE'S NAME ...] [--threads 1] [--repeats 30]
 

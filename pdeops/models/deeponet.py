@@ -12,7 +12,7 @@ from pdeops.grid import Grid
 from pdeops.nn import branch as branches
 from pdeops.nn import trunk as trunks
 from pdeops.nn.branch import Branch
-from pdeops.nn.derivatives import Orders, derivatives
+from pdeops.nn.jets import Jet, Orders, below, derivative, times
 from pdeops.nn.on_grids import check_input
 from pdeops.nn.outputs import Outputs, combined, shares
 from pdeops.nn.places import walls as distance
@@ -20,7 +20,7 @@ from pdeops.nn.queries import query
 from pdeops.nn.remembered import Remembered
 from pdeops.nn.resample import told
 from pdeops.nn.sensors import WAYS, Resolution, check_resolution, sensed
-from pdeops.nn.trunk import Trunk
+from pdeops.nn.trunk import Trunk, jet
 
 BRANCH, TRUNK = branches.Dense(), trunks.Dense()
 
@@ -76,15 +76,17 @@ class DeepONet(nn.Module):
         units of grid_out: (B, out_channels, N)."""
         check_input(self, a)
         y, shape = query(self, a, out)
-        t = self.remembered(lambda: self._functions(y), y, self.bias, self.trunk_net)
+        zero = (0,) * self.grid_out.ndim
+        t = self.remembered(lambda: self._functions(y, [zero])[zero], y, self.bias, self.trunk_net)
         return combined(self._coefficients(a), t).unflatten(-1, shape)
 
     def derivatives(self, a: Tensor, points: Grid | Tensor | None, orders: Sequence[Sequence[int]]) -> list[Tensor]:
         """The derivatives of the output by the coordinates of grid_out, one (B, out_channels, N) or (B, out_channels,
         *grid) for each of `orders`, such as (0, 2): twice along the second axis. points: as `out` of a call.
 
-        Those of the trunk are taken forwards and once for all samples, so that neither their memory nor their time
-        grows with the batch. Raises InputError on orders that are not one whole number for each axis, and as a call.
+        Those of the trunk are taken forwards (`nn.jets`) and once for all samples, so that neither their memory nor
+        their time grows with the batch. Raises InputError on orders that are not one whole number for each axis, and as
+        a call.
         """
         check_input(self, a)
         wanted: list[Orders] = [tuple(alpha) for alpha in orders]
@@ -95,8 +97,8 @@ class DeepONet(nn.Module):
                 f"{self.grid_out.names}, such as {(0,) * (d - 1) + (2,)}"
             )
         y, shape = query(self, a, points)
-        b, found = self._coefficients(a), derivatives(self._functions, y, wanted)
-        return [combined(b, found[alpha]).unflatten(-1, shape) for alpha in wanted]
+        b, t = self._coefficients(a), self._functions(y, below(wanted))
+        return [combined(b, derivative(t, alpha)).unflatten(-1, shape) for alpha in wanted]
 
     def told(self, n: Sequence[int]) -> str | None:
         """What a user should know of an input of these sizes; None at the trained ones."""
@@ -109,13 +111,19 @@ class DeepONet(nn.Module):
         last = b.new_ones(1) if self._bias_in_functions else self.bias.to(b)
         return torch.cat([b, last.view(-1, 1).expand(*b.shape[:2], 1)], -1)
 
-    def _functions(self, y: Tensor) -> Tensor:
+    def _functions(self, y: Tensor, keys: Sequence[Orders]) -> Jet:
         """(outputs, N, terms + 1), or (1, N, terms + 1) common to all, after the batch's axis if each sample has places
-        of its own: the w t_k, and w or w b_0."""
-        t = self.trunk_net(y).unflatten(-1, (self.shares.trunk, self.shares.terms)).movedim(-2, -3)
-        last = self.bias.to(t).view(-1, 1, 1) if self._bias_in_functions else t.new_ones(1)
-        t = torch.cat([t, last.expand(*t.shape[:-1], 1)], -1)
-        return t * distance(y, self.grid_out).to(t)[..., None, :, None] if self.walls else t
+        of its own: the w t_k, and w or w b_0; with derivatives `keys`, as `nn.jets` has them."""
+        t, zero = jet(self.trunk_net, y, keys), keys[0]
+        t = {alpha: u.unflatten(-1, (self.shares.trunk, self.shares.terms)).movedim(-2, -3) for alpha, u in t.items()}
+        last = self.bias.to(t[zero]).view(-1, 1, 1) if self._bias_in_functions else t[zero].new_ones(1)
+        for alpha, u in t.items():
+            own = last if alpha == zero else last.new_zeros(1)
+            t[alpha] = torch.cat([u, own.expand(*u.shape[:-1], 1)], -1)
+        if not self.walls:
+            return t
+        w = distance(y, self.grid_out, keys)
+        return times(t, {alpha: u.to(t[zero])[..., None, :, None] for alpha, u in w.items()}, keys)
 
     @property
     def _bias_in_functions(self) -> bool:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-Orders = tuple[int, ...]  # of the derivative along each axis
+from pdeops.nn.jets import Orders
+
 Values = dict[Orders, Tensor]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import sqrt
+from math import factorial, sqrt
 from typing import Literal, get_args
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdeops.errors import InputError
+from pdeops.nn.derivatives import derivatives
+from pdeops.nn.jets import Jet, Orders, composed
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
 FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -42,17 +44,35 @@ class Perceptron(nn.Module):
         self.biases = nn.ParameterList(torch.zeros(members, 1, m) for _, m in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
-        f, last = FUNCTIONS[self.activation], len(self.weights) - 1
-        z = x.flatten(0, -2) if x.ndim > 2 else x
-        if self.members > 1:
-            z = z.expand(self.members, -1, -1)
+        return self.jet({(): x.flatten(0, -2)}, [()])[()].unflatten(0, x.shape[:-1])
+
+    def jet(self, x: Jet, keys: Sequence[Orders]) -> Jet:
+        """The same of rows (N, sizes[0]) with derivatives `keys`, as `nn.jets` has them."""
+        last, zero = len(self.weights) - 1, keys[0]
+        z = {alpha: u.expand(self.members, -1, -1) for alpha, u in x.items()} if self.members > 1 else x
         for l, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            z = torch.addmm(bias[0], z, weight[0]) if self.members == 1 else torch.baddbmm(bias, z, weight)
+            if self.members > 1:
+                z = {a: torch.baddbmm(bias, u, weight) if a == zero else u @ weight for a, u in z.items()}
+            else:
+                z = {a: torch.addmm(bias[0], u, weight[0]) if a == zero else u @ weight[0] for a, u in z.items()}
             if l < last or self.activated:
-                z = f(z)
-        if self.members > 1:
-            z = z.transpose(0, 1).flatten(1)
-        return z.unflatten(0, x.shape[:-1]) if x.ndim > 2 else z
+                z = composed(_slopes(self.activation, z[zero], max(map(sum, keys))), z, keys)
+        return {alpha: u.transpose(0, 1).flatten(1) for alpha, u in z.items()} if self.members > 1 else z
+
+
+def _slopes(activation: Activation, z: Tensor, order: int) -> list[Tensor]:
+    """f^(k)(z) / k! for k = 0 .. order, as far as they are not zero."""
+    f = FUNCTIONS[activation]
+    if order == 0:
+        return [f(z)]
+    if activation == "relu":
+        return [f(z), (z > 0).to(z)]
+    if activation == "tanh" and order <= 2:
+        t = f(z)
+        slope = 1 - t * t
+        return [t, slope, -t * slope][: order + 1]
+    found = derivatives(lambda line: f(line.squeeze(-1)), z.unsqueeze(-1), [(k,) for k in range(order + 1)])
+    return [found[k,] / factorial(k) for k in range(order + 1)]
 
 
 def check_layers(where: str, widths: Sequence[int], activation: str) -> tuple[int, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.nn.derivatives import derivatives
+from pdeops.nn.jets import Jet, Orders
 from pdeops.nn.perceptron import Activation, Perceptron, check_layers
 from pdeops.nn.places import features, size
 
@@ -52,4 +55,19 @@ class _Dense(nn.Module):
         self.net = Perceptron(sizes, of.activation, members=members, activated=True)
 
     def forward(self, y: Tensor) -> Tensor:
-        return self.net(features(y, self.grid, self.harmonics).to(self.net.weights[0]))
+        return self.jet(y, [(0,) * self.grid.ndim])[(0,) * self.grid.ndim]
+
+    def jet(self, y: Tensor, keys: Sequence[Orders]) -> Jet:
+        x = features(y.flatten(0, -2), self.grid, self.harmonics, keys)
+        found = self.net.jet({alpha: u.to(self.net.weights[0]) for alpha, u in x.items()}, keys)
+        return {alpha: u.unflatten(0, y.shape[:-1]) for alpha, u in found.items()}
+
+
+def jet(trunk: nn.Module, y: Tensor, keys: Sequence[Orders]) -> Jet:
+    """A trunk's functions with derivatives `keys`: its own `jet`, or by forward differentiation of any."""
+    if len(keys) == 1:
+        return {keys[0]: trunk(y)}
+    if isinstance(trunk, _Dense):
+        return trunk.jet(y, keys)
+    found = derivatives(trunk, y, keys)
+    return {alpha: found[alpha] / prod(map(factorial, alpha)) for alpha in keys}
