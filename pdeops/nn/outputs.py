@@ -62,4 +62,6 @@ def shares(outputs: Outputs, features: int, n: int) -> Shares:
 def combined(b: Tensor, t: Tensor) -> Tensor:
     """u_o(y_n) = sum_k b_ok t_ok(y_n): b (B, o, k) and t (o, N, k), or (B, o, N, k) where each sample has places of its
     own, o being the number of outputs, or 1 on a side that is common to all -> (B, o, N)."""
+    if len(t) == 1 and t.ndim == 3:  # the functions common to all: one product, without einsum's way to it
+        return b @ t.squeeze(0).mT
     return torch.einsum("bok,bonk->bon", b, t if t.ndim == 4 else t.unsqueeze(0))

@@ -40,24 +40,23 @@ class Perceptron(nn.Module):
         super().__init__()
         self.members, self.activation, self.activated = members, activation, activated
         pairs = list(pairwise(sizes))
-        self.weights = nn.ParameterList(torch.randn(members, n, m) * sqrt(2 / (n + m)) for n, m in pairs)
-        self.biases = nn.ParameterList(torch.zeros(members, 1, m) for _, m in pairs)
+        lead = () if members == 1 else (members,)
+        self.weights = nn.ParameterList(torch.randn(*lead, n, m) * sqrt(2 / (n + m)) for n, m in pairs)
+        self.biases = nn.ParameterList(torch.zeros(*lead, 1, m) for _, m in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.jet({(): x.flatten(0, -2)}, [()])[()].unflatten(0, x.shape[:-1])
 
     def jet(self, x: Jet, keys: Sequence[Orders]) -> Jet:
         """The same of rows (N, sizes[0]) with derivatives `keys`, as `nn.jets` has them."""
-        last, zero = len(self.weights) - 1, keys[0]
-        z = {alpha: u.expand(self.members, -1, -1) for alpha, u in x.items()} if self.members > 1 else x
+        last, zero, alone = len(self.weights) - 1, keys[0], self.members == 1
+        affine = torch.addmm if alone else torch.baddbmm
+        z = x if alone else {alpha: u.expand(self.members, -1, -1) for alpha, u in x.items()}
         for l, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if self.members > 1:
-                z = {a: torch.baddbmm(bias, u, weight) if a == zero else u @ weight for a, u in z.items()}
-            else:
-                z = {a: torch.addmm(bias[0], u, weight[0]) if a == zero else u @ weight[0] for a, u in z.items()}
+            z = {alpha: affine(bias, u, weight) if alpha == zero else u @ weight for alpha, u in z.items()}
             if l < last or self.activated:
                 z = composed(_slopes(self.activation, z[zero], max(map(sum, keys))), z, keys)
-        return {alpha: u.transpose(0, 1).flatten(1) for alpha, u in z.items()} if self.members > 1 else z
+        return z if alone else {alpha: u.transpose(0, 1).flatten(1) for alpha, u in z.items()}
 
 
 def _slopes(activation: Activation, z: Tensor, order: int) -> list[Tensor]:

@@ -33,12 +33,12 @@ def query(model: OnGrids, a: Tensor, out: Grid | Tensor | None) -> Query:
     own, exact = model.grid_out, torch.promote_types(a.dtype, torch.float32)
     if isinstance(out, Tensor):
         return Query(check_points(model, out, a).to(a.device, torch.promote_types(out.dtype, exact)), out.shape[-2:-1])
-    if isinstance(out, Grid) and out.names == own.names and out != own.resized(out.shape):  # other kinds of nodes
+    if isinstance(out, Grid) and out.names == own.names and out != own:
         check_points(model, out.points().flatten(0, -2), a)
-        to = out
+        own, n = out, out.shape
     else:
-        to = own.resized(nodes_wanted(model, a.shape[2:], out))
-    return Query(_nodes(to.resized((2,) * to.ndim), tuple(to.shape), exact, a.device), to.shape)
+        n = own.shape if out is own else nodes_wanted(model, a.shape[2:], out)
+    return Query(_nodes(own, n, exact, a.device), n)
 
 
 def check_points(model: OnGrids, points: Tensor, a: Tensor) -> Tensor:

@@ -112,8 +112,8 @@ def test_a_periodic_axis_is_periodic_and_no_harmonics_are_the_coordinate():
     model = small(grid_out=RING, trunk=trunk.Dense((8,), "tanh", harmonics=2))
     torch.testing.assert_close(model(a, y + 3), model(a, y), rtol=1e-4, atol=1e-5)
     plain = small(grid_out=RING, trunk=trunk.Dense((8,), "tanh", harmonics=0))
-    assert plain.trunk_net.net.weights[0].shape[1] == 1
-    assert model.trunk_net.net.weights[0].shape[1] == 4
+    assert plain.trunk_net.net.weights[0].shape[0] == 1
+    assert model.trunk_net.net.weights[0].shape[0] == 4
 
 
 def test_places_are_parts_of_the_domain():
@@ -158,7 +158,7 @@ def test_derivatives_of_one_wave_have_a_closed_form():
     """A trunk of one hidden layer and no second: t_k = tanh(w_k s + c_k), s = (y - start) / length."""
     model = small(channels=1, trunk=trunk.Dense((), "tanh")).double()
     a, y = torch.randn(2, 1, 12, dtype=torch.float64), torch.rand(5, 2, dtype=torch.float64) * 0.7 + 0.1
-    w, b = model.trunk_net.net.weights[0][0], model.branch_net(a)
+    w, b = model.trunk_net.net.weights[0], model.branch_net(a)
     t = torch.tanh((y - torch.tensor([0.0, 0.1])) / torch.tensor([2.0, 0.7], dtype=torch.float64) @ w)
     value, first, second = model.derivatives(a, y, [(0, 0), (1, 0), (0, 2)])
     torch.testing.assert_close(value[:, 0], b @ t.mT + model.bias)

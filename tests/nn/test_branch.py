@@ -58,7 +58,7 @@ def test_convolutions_leave_what_they_leave():
     """29 -> 13 -> 5 nodes per axis."""
     net = Convolutional().build(1, Grid.periodic((29, 29)), 128)
     assert next(net.parameters()).shape == (64, 1, 5, 5)
-    assert net[0].head.weights[0].shape == (1, 3200, 128)
+    assert net[0].head.weights[0].shape == (3200, 128)
 
 
 @pytest.mark.parametrize("d", [1, 3])

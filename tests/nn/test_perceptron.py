@@ -17,8 +17,8 @@ def test_one_is_a_chain_of_layers(name, layer, activated):
     chain = []
     for weight, bias in zip(net.weights, net.biases, strict=True):
         nn.init.normal_(bias)
-        linear = nn.Linear(*weight.shape[1:])
-        linear.weight.data, linear.bias.data = weight[0].mT, bias[0, 0]
+        linear = nn.Linear(*weight.shape)
+        linear.weight.data, linear.bias.data = weight.mT, bias[0]
         chain += [linear, layer()]
     x = torch.randn(4, 7, 3)
     torch.testing.assert_close(net(x), nn.Sequential(*(chain if activated else chain[:-1]))(x))
@@ -30,7 +30,7 @@ def test_several_are_each_alone():
         nn.init.normal_(bias)
     for i in range(4):
         one = Perceptron((3, 8, 2), "tanh")
-        one.load_state_dict({key: value[i : i + 1] for key, value in net.state_dict().items()})
+        one.load_state_dict({key: value[i] for key, value in net.state_dict().items()})
         torch.testing.assert_close(net(x)[..., 2 * i : 2 * i + 2], one(x))
     torch.testing.assert_close(net(x[0]), net(x)[0])
 
