@@ -2,6 +2,7 @@
 
 import copy
 from math import pi
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.models.deeponet import DeepONet
 from pdeops.nn import branch, trunk
+from pdeops.training import surrogate_on
+from pdeops.window import Window
 
 LINE = Grid([Axis("x", 12, nodes="uniform")])
 RING = Grid([Axis("x", 12, length=3.0, start=-1.0)])
@@ -105,6 +108,17 @@ def test_walls_multiply_the_sum_and_the_bias():
     free = small(walls=False)
     free.load_state_dict(model.state_dict())
     torch.testing.assert_close(model(a, y), free(a, y) * torch.tensor([0.75, 1.0]))
+
+
+def test_walls_are_zero_in_physical_units():
+    grid = Grid([Axis("x", 12, nodes="uniform", bc="dirichlet")])
+    statistics = torch.zeros(1), torch.ones(1), torch.ones(1), 2 * torch.ones(1)
+    data = SimpleNamespace(window=Window().on(grid, "u", "a"), problem=None, channel_stats=lambda: statistics)
+    target, a = "pdeops.models.deeponet.DeepONet", torch.randn(3, 1, 12)
+    u = surrogate_on({"model": {"_target_": target, "walls": True}}, data, None).predict(a)
+    assert u[..., [0, -1]].count_nonzero() == 0
+    free = surrogate_on({"model": {"_target_": target}}, data, None)
+    assert float(free.normalize_out.mean) == 1
 
 
 def test_a_periodic_axis_is_periodic_and_no_harmonics_are_the_coordinate():
