@@ -191,13 +191,14 @@ def test_a_residual_trains_every_weight():
 
 
 def test_the_trunk_is_evaluated_once_while_nothing_changes():
-    model, a, y = small(), torch.randn(3, 1, 12), torch.rand(5, 2) * 0.7 + 0.1
+    model, a, y = small(outputs="split_trunk"), torch.randn(3, 1, 12), torch.rand(5, 2) * 0.7 + 0.1
     calls = []
     model.trunk_net.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
         first, again = model(a, y), model(a, y.clone())
         assert len(calls) == 1
         assert torch.equal(first, again)
+        assert torch.equal(model(a, 0.9 * y), copy.deepcopy(model)(a, 0.9 * y))
         assert torch.equal(model(a[:1], y), copy.deepcopy(model)(a[:1], y))
         for change in (
             lambda: model.load_state_dict({k: 2 * v for k, v in model.state_dict().items()}),

@@ -9,7 +9,7 @@ from pdeops.nn.outputs import combined, shares
 N, P = 3, 12
 
 
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("own", "places"), [(False, 7), (True, 7), (True, 70)])
 @pytest.mark.parametrize(
     ("outputs", "features", "functions", "terms"),
     [
@@ -19,13 +19,13 @@ N, P = 3, 12
         ("split_trunk", P, N * P, P),
     ],
 )
-def test_all_are_one_product(outputs, features, functions, terms, own):
+def test_all_are_one_product(outputs, features, functions, terms, own, places):
     """Beside loops over outputs, of what branch and trunk give in one row."""
     found = shares(outputs, P, N)
     members = N if outputs == "independent" else 1
     assert (found.members, found.features, found.functions, found.terms) == (members, features, functions, terms)
     b = torch.randn(5, members * features, dtype=torch.float64)
-    t = torch.randn(*([5] if own else []), 7, members * functions, dtype=torch.float64)
+    t = torch.randn(*([5] if own else []), places, members * functions, dtype=torch.float64)
     u = combined(b.unflatten(1, (found.branch, terms)), t.unflatten(-1, (found.trunk, terms)).movedim(-2, -3))
     for o in range(N):
         mine = slice(o * terms, (o + 1) * terms)
