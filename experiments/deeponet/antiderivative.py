@@ -86,7 +86,7 @@ def train(options: argparse.Namespace) -> dict[str, object]:
         schedule.step()
         if step % options.every == 0 or step == options.iterations:
             found = float(errors(model, validation).mean())
-            told = {"train": f"{float(loss):.2e}", "validation": f"{found:.2e}"}
+            told = {"train": f"{loss.item():.2e}", "validation": f"{found:.2e}"}
             bar.set_postfix(told)
             if bar.disable:  # not on a terminal: a line instead of the bar
                 print(f"{step}/{options.iterations} {told} [{time.monotonic() - begun:.0f} s]", flush=True)

@@ -93,6 +93,18 @@ def test_shared_points_own_points_and_grids_coincide(outputs, walls):
     torch.testing.assert_close(model(a, fine)[..., 1::2, ::2], u)
 
 
+def test_frames_in_and_other_frames_out():
+    """A window with time as an axis: its input ends where its output begins."""
+    window = Window(2, 3, history="time").on(Grid([Axis("time", 9, 1.8, "left"), *RING]), "u", "")
+    model, a = small(window.grid_in, window.grid_out, channels=1), torch.randn(4, 1, 2, 12)
+    u = model(a)
+    assert u.shape == (4, 1, 3, 12)
+    last = torch.cat([torch.full((12, 1), 0.6), RING.points().float()], -1)
+    torch.testing.assert_close(model(a, last), u[:, :, -1])
+    with pytest.raises(InputError, match=r"'time' from -0.2 to -0.2; wanted \[0, 0.6\]"):
+        model(a, last - torch.tensor([0.8, 0.0]))
+
+
 def test_exactly_zero_at_walls():
     model, a = small(walls=True), torch.randn(3, 1, 12)
     u = model(a)
