@@ -42,13 +42,15 @@ def main(job: str, arguments: Sequence[str]) -> int:
 
 
 def _in_full(argument: str) -> str:
-    """`scheduler=null` as Hydra spells it, `~scheduler`; `solver=...`, which is the problem's; `ckpt=...`, a
-    surrogate."""
+    """`scheduler=null` as Hydra spells it, `~scheduler`; `solver=...`, which is the problem's, `branch=...`, which is
+    the model's; `ckpt=...`, a surrogate."""
     group, _, value = argument.partition("=")
     if group == "ckpt":
         return f"init_from={value}"
     if group == "solver":
         return f"problem.solver={value}" if value in ("null", "none") else f"solver@problem.solver={value}"
+    if group == "branch":
+        return f"branch@model.branch={value}"
     return f"~{group}" if value in ("null", "none") and is_group(group) else argument
 
 

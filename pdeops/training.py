@@ -194,9 +194,12 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
             common = std_out.square().mean().sqrt()
             velocity = torch.tensor([name in window.out_names for name in window.in_names])
             std_in, std_out = torch.where(velocity, common, std_in), common.expand_as(std_out)
-        return Surrogate(
-            model, window, Normalizer(mean_in, std_in), Normalizer(mean_out, std_out), window.posed(data.problem)
-        )
+        if getattr(model, "walls", False):  # zero there is zero in physical units, too
+            mean_out = torch.zeros_like(mean_out)
+        normalize_in, normalize_out = Normalizer(mean_in, std_in), Normalizer(mean_out, std_out)
+        if hasattr(model, "learn_basis"):
+            model.learn_basis(normalize_out(data.training_outputs()))
+        return Surrogate(model, window, normalize_in, normalize_out, window.posed(data.problem))
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(
@@ -205,7 +208,14 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
         )
     grids = {"grid_in": to_config(window.grid_in), "grid_out": to_config(window.grid_out)}
     model = from_config(to_config(saved.model) | grids)
-    model.load_state_dict(saved.model.state_dict(), assign=True)
+    try:
+        model.load_state_dict(saved.model.state_dict(), assign=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"init_from={config['init_from']}: the weights of that {type(model).__name__} depend on its nodes, "
+            f"{saved.window.grid_in.shape} in and {saved.window.grid_out.shape} out; this data has "
+            f"{window.grid_in.shape} and {window.grid_out.shape}"
+        ) from error
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 

@@ -1,6 +1,7 @@
 """`pdeops train` and `pdeops generate` from end to end, on the smallest problem."""
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -311,3 +312,49 @@ def test_a_run_on_segments_follows_whole_trajectories(run):
     surrogate = pdeops.load("out")
     controls = surrogate.problem.of.sample([0, 1], 0)
     assert surrogate.drive(controls, torch.zeros(2, 2)).shape == (2, 2, 21)
+
+
+SMALL_POD = [
+    "model=pod_deeponet",
+    "branch=dense",
+    "model.branch.widths=[8]",
+    "model.features=4",
+    "data=antiderivative",
+    "problem.n=20",
+    "data.n=20",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+]
+
+
+def test_a_basis_is_learnt_from_training_samples_alone_and_kept(run):
+    def functions(name, *more):
+        assert run("train", *SMALL_POD, f"name={name}", *more)[0] == 0
+        return pdeops.load(only(f"runs/{name}/*")).model.functions
+
+    def changed(rows):
+        path = shutil.copy(file, f"{rows.start}.h5")
+        with h5py.File(path, "r+") as f:
+            f["t0_fields/s"][rows] = 7 - 3 * f["t0_fields/s"][rows]
+        return f"data.file={path}"
+
+    first = functions("first")
+    assert torch.equal(pdeops.load(only("runs/first/*/checkpoints/last.ckpt")).model.functions, first)
+    file = only("data/antiderivative-*.h5")
+    assert torch.equal(functions("others", changed(slice(16, 20))), first)  # validation and tests
+    training = changed(slice(0, 16))
+    assert not torch.equal(functions("training", training), first)
+    tuned = f"init_from={only('runs/first/*/surrogate')}"
+    assert torch.equal(functions("tuned", training, tuned), first)
+    status, _, said = run("train", *SMALL_POD, tuned, "problem.n=24")
+    assert status == 2
+    assert "the weights of that PODDeepONet depend on its nodes" in said
+
+
+@pytest.mark.parametrize("branch", ["dense", "convolutional", "spectral"])
+def test_branches_of_a_deeponet(run, branch):
+    sizes = {"dense": "widths=[8]", "convolutional": "channels=[4]", "spectral": "modes=4"}
+    small = ["model=deeponet", f"branch={branch}", f"model.branch.{sizes[branch]}", "model.features=4", *SMALL_POD[4:]]
+    assert run("train", *small, "name=x")[0] == 0
+    model = pdeops.load(only("runs/x/*")).model
+    assert type(model.branch).__name__ == branch.capitalize()

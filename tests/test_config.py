@@ -42,9 +42,14 @@ def test_every_option_composes_and_passes_its_checks(option):
         target = OmegaConf.load(CONF / "solver" / f"{name}.yaml")["_target_"]
         choice = f"solver@problem.solver={name}"
         needs = ["data=ns2d" if get_class(target) is Stepper else "data=darcy"]
+    if group == "branch":  # of a model that has one
+        target = OmegaConf.load(CONF / "branch" / f"{name}.yaml")["_target_"]
+        choice, needs = f"branch@model.branch={name}", ["model=deeponet"]
     plain = checked(compose_with(choice, *needs))
     if group == "solver":
         assert plain["problem"]["solver"]["_target_"] == target
+    elif group == "branch":
+        assert plain["model"]["branch"]["_target_"] == target
     elif group not in ("experiment", "debug"):
         assert plain[group]
 

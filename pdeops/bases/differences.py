@@ -57,6 +57,15 @@ def interpolation_weights(points: Tensor, targets: Tensor, order: int) -> tuple[
     return around, factors.masked_fill(same, 1).prod(-1)
 
 
+def series_interpolation_matrix(n: int, s: Tensor) -> Tensor:
+    """(m, n) matrix P: the trigonometric series through n equally spaced values of one period, at places s (m), in
+    periods from the first of them. The highest frequency of an even n is a cosine alone."""
+    s, f = s.double().unsqueeze(-1), torch.arange(n // 2 + 1, dtype=torch.float64, device=s.device)
+    both = torch.where((f == 0) | (2 * f == n), 1.0, 2.0).to(f) / n
+    angle, node = 2 * pi * s * f, 2 * pi * torch.outer(f, torch.arange(n, device=s.device).to(f) / n)
+    return (both * angle.cos()) @ node.cos() + (both * angle.sin()) @ node.sin()
+
+
 def series_differentiation_matrix(points: Tensor, period: float, modes: int) -> Tensor:
     """(n, n) matrix D: the derivative, at the nodes, of the trigonometric series of a period that is nearest to the
     values by least squares. Exact on such series, on any part of the period.

@@ -159,6 +159,15 @@ class DataModule(L.LightningDataModule):
             of(window.out_names, "std"),
         )
 
+    def training_outputs(self) -> Tensor:
+        """The targets (N, C_out, *grid_out) of all training windows, or of the `windows` evenly spaced ones."""
+        source = self.open()
+        windows = Windows(Fields(source, source.split["train"]), self.window)
+        chosen = range(len(windows)) if self.windows is None else spread(windows, self.windows)
+        outputs = windows.__getitems__(chosen).u
+        assert outputs is not None
+        return outputs
+
     def fields(self, split: str) -> Fields:
         """The samples of a split, held where `cache` says."""
         if split not in self._fields:

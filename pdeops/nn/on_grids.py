@@ -39,13 +39,15 @@ def check_input(model: OnGrids, a: Tensor) -> None:
 
 
 def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
-    """The output's numbers of nodes: those of `out`, else at the resolution of an input of n_in nodes.
+    """The output's numbers of nodes: those of `out`, else at the resolution of an input of n_in nodes, axes going by
+    their names; one that the input does not have keeps its own.
 
     Raises InputError if `out` is not the model's output grid with other numbers of nodes.
     """
     if out is None:
-        pairs = zip(n_in, model.grid_in.shape, model.grid_out.shape, strict=True)
-        return tuple(n if trained == new else round(n * new / trained) for n, trained, new in pairs)
+        given = {axis.name: (n, axis.n) for axis, n in zip(model.grid_in, n_in, strict=True)}
+        pairs = [(axis.n, *given.get(axis.name, (1, 1))) for axis in model.grid_out]
+        return tuple(n if trained == new else round(n * new / trained) for new, n, trained in pairs)
     name, own = type(model).__name__, model.grid_out
     if isinstance(out, Tensor):
         raise InputError(f"{name} evaluates on grids, not at scattered points: give out=Grid(...)")

@@ -1,4 +1,4 @@
-"""Fields of one lattice on another lattice of the same axes: channels-last, (B, *n, C)."""
+"""Fields of one lattice on another lattice of the same axes, or at points: channels-last, (B, *n, C)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import interpolation_matrix
+from pdeops.bases.differences import interpolation_matrix, series_interpolation_matrix
 from pdeops.bases.tables import Fourier
 from pdeops.constants import constant
 from pdeops.grid import Axis, Grid
@@ -17,7 +17,7 @@ from pdeops.nn import tables
 from pdeops.nn.spectral_conv import Transform
 
 INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, outputs are smooth
-
+ENTRIES = 2**24  # that points take at a time, on their way
 
 THROUGH = "interpolated to {there} nodes and back"
 
@@ -58,6 +58,26 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
                 x = tables.apply(_local(what, (axis.n, new.n), v.dtype, v.device), x)
             v = x.view(*v.shape[:i], new.n, *v.shape[i + 1 :])
     return v
+
+
+def at_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:
+    """(B, *grid, C) at points y (N, d) in the units of the grid, by the same series and polynomials: (B, N, C)."""
+    batch, channels = v.shape[0], v.shape[-1]
+    at_a_time = max(1, ENTRIES // (batch * channels * prod(grid.shape[1:])))
+    parts = []
+    for some in y.split(at_a_time):
+        values = torch.tensordot(_at(grid[0], some[:, 0], order).to(v), v, ([1], [1])).movedim(1, 0)
+        for axis, x in zip(grid[1:], some.unbind(-1)[1:], strict=True):
+            values = torch.einsum("pn,bpn...->bp...", _at(axis, x, order).to(v), values)
+        parts.append(values)
+    return torch.cat(parts, 1)
+
+
+def _at(axis: Axis, x: Tensor, order: int) -> Tensor:
+    """(N, n): the values at x of what is known at the nodes of an axis."""
+    if axis.periodic:
+        return series_interpolation_matrix(axis.n, (x.double() - axis.start) / axis.length)
+    return interpolation_matrix(axis.points().to(x.device), x.contiguous(), order)
 
 
 @constant

@@ -5,7 +5,12 @@ from math import pi
 import pytest
 import torch
 
-from pdeops.bases.differences import differentiation_matrix, interpolation_matrix, series_differentiation_matrix
+from pdeops.bases.differences import (
+    differentiation_matrix,
+    interpolation_matrix,
+    series_differentiation_matrix,
+    series_interpolation_matrix,
+)
 from pdeops.errors import InputError
 
 
@@ -112,3 +117,14 @@ def test_nodes_that_do_not_tell_a_series_are_refused(n, period):
     x = torch.linspace(0, 1, n, dtype=torch.float64)
     with pytest.raises(InputError, match=r"4 modes has 5 terms .* do not tell apart"):
         series_differentiation_matrix(x, period, 4)
+
+
+@pytest.mark.parametrize("n", [7, 8])
+def test_a_series_of_one_period_is_exact_anywhere(n):
+    x, y = torch.arange(n, dtype=torch.float64) / n, torch.rand(20, dtype=torch.float64) * 3 - 1
+    matrix = series_interpolation_matrix(n, y)
+    for k in range((n + 1) // 2):
+        for f in (torch.cos, torch.sin):
+            torch.testing.assert_close(matrix @ f(2 * pi * k * x), f(2 * pi * k * y), rtol=1e-12, atol=1e-12)
+    if n % 2 == 0:
+        torch.testing.assert_close(matrix @ torch.cos(pi * n * x), torch.cos(pi * n * y), rtol=1e-12, atol=1e-12)

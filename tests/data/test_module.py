@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import h5py
 import lightning as L
 import numpy as np
 import pytest
@@ -173,6 +174,17 @@ def test_statistics_follow_the_channels(trajectories):
     mean_in, std_in, mean_out, std_out = module.channel_stats()
     assert std_in.tolist() == [stats["std"]] * 2
     assert (mean_in[0], mean_out[0], std_out[0]) == (stats["mean"], stats["mean"], stats["std"])
+
+
+def test_training_outputs_are_the_targets_of_the_training_split(trajectories, steady):
+    module = make(trajectories)
+    with h5py.File(trajectories) as f:
+        frames = torch.from_numpy(f["t0_fields/vorticity"][:6]).float()
+    assert torch.equal(module.training_outputs(), frames[:, 2:].flatten(0, 1).unsqueeze(1))
+    spread = make(trajectories, windows=2).training_outputs()
+    assert torch.equal(spread, frames[:, [2, -1]].flatten(0, 1).unsqueeze(1))
+    fixed = DataModule(file=steady)
+    assert torch.equal(fixed.training_outputs(), fixed.fields("train").targets(range(16)))
 
 
 def test_mistakes_are_refused(trajectories, steady):

@@ -16,11 +16,12 @@ from pdeops.overrides import shipped
 from pdeops.window import Window
 
 NAMES = sorted(p.stem for p in shipped("conf").joinpath("model").glob("*.yaml"))
-SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3, "latent": 16}
+SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3, "latent": 16, "features": 8}
 OWN = {name: {"modes": 3, "patches": 2, "depth": 2} for name in ("vitno", "fano")}  # few nodes to a patch
 FRAMES = {"sfno": (3, 5)}  # in and out, of models with a time axis of their own
 STENCILS = ["mgno"]
-ANYWHERE = ["point_lsm", "tno", "vitno", "fano", "latent_transformer"]  # values at points that are no lattice
+# values at points that are no lattice
+ANYWHERE = ["deeponet", "fano", "latent_transformer", "pod_deeponet", "point_lsm", "tno", "vitno"]
 ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 is wrong on odd sizes
 
 
@@ -37,7 +38,10 @@ def build(name, grid, **changes):
         grids = [window.grid_in, window.grid_out]
     config |= {"in_channels": 3, "out_channels": 2, "grid_in": to_config(grids[0]), "grid_out": to_config(grids[1])}
     torch.manual_seed(0)
-    return from_config(config | {k: v for k, v in (SMALL | OWN.get(name, {}) | changes).items() if k in config})
+    model = from_config(config | {k: v for k, v in (SMALL | OWN.get(name, {}) | changes).items() if k in config})
+    if hasattr(model, "learn_basis"):
+        model.learn_basis(torch.randn(12, 2, *grids[1].shape))
+    return model
 
 
 def randn(name, batch, *shape):
