@@ -19,7 +19,7 @@ from pdeops.nn.moments import Windows
 from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis, nodes_wanted
 from pdeops.nn.on_points import check_values, scaled
 from pdeops.nn.pointwise import Pointwise
-from pdeops.nn.resample import INWARD, onto
+from pdeops.nn.resample import INWARD
 from pdeops.points import Points
 
 
@@ -102,7 +102,7 @@ class LatentTransformer(nn.Module):
             return self.head(self.windows.synthesise_at(z, x) + self.skip(there)).mT
         to = self.grid_out.resized(nodes_wanted(self, own.shape, out))
         if to != own:
-            v = onto(v, own, self._box(to), INWARD)
+            v = at_points(v, own, self._box(to).points().flatten(0, -2), INWARD).view(len(v), *to.shape, -1)
             lifted = self._lifted(v, self._nodes(to, v))
         return self.head(self.windows.synthesise(z, to) + self.skip(lifted)).movedim(-1, 1)
 

@@ -16,7 +16,7 @@ from pdeops.nn.on_grids import check_input, nodes_wanted
 from pdeops.nn.outputs import combined
 from pdeops.nn.pod import pod
 from pdeops.nn.queries import check_points
-from pdeops.nn.resample import OUTWARD, at_points, resampled, told
+from pdeops.nn.resample import OUTWARD, onto_points, resampled, told
 from pdeops.nn.sensors import WAYS, Resolution, check_resolution, sensed
 
 BRANCH = branches.Dense()
@@ -93,7 +93,7 @@ class PODDeepONet(nn.Module):
 
     def _at(self, points: Tensor) -> Tensor:
         """(out_channels, N, features + 1), or (B, out_channels, N, features + 1) at points of each sample."""
-        t = at_points(self.functions, self.grid_out, points.flatten(0, -2), OUTWARD)
+        t = onto_points(self.functions, self.grid_out, points.flatten(0, -2), OUTWARD)
         return t.unflatten(1, points.shape[:-1]).movedim(0, -3)
 
     def told(self, n: Sequence[int]) -> str | None:

@@ -60,8 +60,8 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
     return v
 
 
-def at_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:
-    """(B, *grid, C) at points y (N, d) in the units of the grid, by the same series and polynomials: (B, N, C)."""
+def onto_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:
+    """(B, *grid, C) at points y (N, d) in the units of the grid: (B, N, C), as `onto`."""
     batch, channels = v.shape[0], v.shape[-1]
     at_a_time = max(1, ENTRIES // (batch * channels * prod(grid.shape[1:])))
     parts = []

@@ -7,7 +7,7 @@ import torch
 
 from pdeops.grid import Axis, Grid
 from pdeops.nn import resample
-from pdeops.nn.resample import at_points, resampled
+from pdeops.nn.resample import onto_points, resampled
 
 MIXED = Grid([Axis("x", 16), Axis("y", 17, nodes="uniform"), Axis("z", 8, nodes="cell")])
 
@@ -44,16 +44,16 @@ def test_channels_and_samples_stay_apart():
 
 def test_at_points_series_and_polynomials_are_exact(monkeypatch):
     v, y = torch.cat([field(MIXED), 2 * field(MIXED)], -1), torch.rand(50, 3, dtype=torch.float64)
-    values = at_points(v, MIXED, y, 4)
+    values = onto_points(v, MIXED, y, 4)
     p, q, r = y.unbind(-1)
     expected = (2 * pi * p).sin() * (1 + q - q**3) * (2 - r**2 + r)
     torch.testing.assert_close(values, torch.stack([expected, 2 * expected], -1).unsqueeze(0), rtol=1e-10, atol=1e-10)
     monkeypatch.setattr(resample, "ENTRIES", 1000)
-    torch.testing.assert_close(at_points(v, MIXED, y, 4), values)
+    torch.testing.assert_close(onto_points(v, MIXED, y, 4), values)
 
 
 def test_at_points_is_the_resampled_field_on_a_lattice():
     v, n = torch.randn(2, 16, 17, 8, 3, dtype=torch.float64), (24, 9, 12)
     y = MIXED.resized(n).points().flatten(0, -2)
     lattice = resampled(v, MIXED, n, 4).flatten(1, -2)
-    torch.testing.assert_close(at_points(v, MIXED, y, 4), lattice, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(onto_points(v, MIXED, y, 4), lattice, rtol=1e-10, atol=1e-10)
