@@ -145,6 +145,8 @@ def _rehearse_points(config: dict[str, Any], window: Window, model: Any, loss: A
     points = window.grid_out.points().flatten(0, -2)[:2].float()
     a = torch.zeros(1, window.in_channels, *window.grid_in.shape)
     out = points if config["data"]["query_draws"] == "batch" else points.unsqueeze(0)
+    if not getattr(model, "learnt", True):  # any functions do: this model is for the rehearsal
+        model.learn_basis(torch.randn(model.features + 1, window.out_channels, *window.grid_out.shape))
     training = model.training
     try:
         with torch.no_grad():

@@ -351,6 +351,10 @@ def test_a_basis_is_learnt_from_training_samples_alone_and_kept(run):
     assert "the weights of that PODDeepONet depend on its nodes" in said
 
 
+def test_a_basis_is_trained_at_points(run):
+    assert run("train", *SMALL_POD, "data.queries=5", "hydra.run.dir=x")[0] == 0
+
+
 @pytest.mark.parametrize("branch", ["dense", "convolutional", "spectral"])
 def test_branches_of_a_deeponet(run, branch):
     sizes = {"dense": "widths=[8]", "convolutional": "channels=[4]", "spectral": "modes=4"}
