@@ -236,7 +236,7 @@ def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str])
         return f"unknown key {key!r} in {text!r}. Did you mean {' or '.join(map(repr, close))}?"
     others = _options_with(parent, leaf)
     if 0 < len(others) <= 4:
-        return f"{key!r} in {text!r}: not of the {parent} that is chosen. It is a key of {' and '.join(others)}."
+        return f"{key!r} in {text!r}: not of the {parent} that is chosen. It is a key of {', '.join(others)}."
     known = sorted(siblings.values()) or sorted({k.split(".")[0] for k in keys})
     return f"unknown key {key!r} in {text!r}. Known here: {', '.join(known)}."
 

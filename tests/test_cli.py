@@ -70,5 +70,5 @@ def test_resolutions_takes_paths_and_numbers(run):
 def test_help_of_train_lists_the_choices():
     code = "import sys; from pdeops.cli import main; main(['train', '--help'])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "model: fano, fno, latent_transformer, lsm, mgno, neuralop_fno" in out
+    assert "model: deeponet, fano, fno, latent_transformer, lsm, mgno, neuralop_fno" in out
     assert "Any value of the configuration below" in out
