@@ -41,7 +41,7 @@ GOLDEN = [
     (["optimizer.lr=fast"], "optimizer.lr='fast': wanted"),
     (["engine=processes", "engine.jobs=0"], "engine.jobs=0: wanted at least 1"),
     (["engine=processes", "engine.jobs=all"], "engine.jobs='all': wanted an integer or null, got str"),
-    (["engine.jobs=2"], "It is a key of engine=dask and engine=processes and engine=slurm."),
+    (["engine.jobs=2"], "It is a key of engine=dask, engine=processes, engine=slurm."),
     (["problem.initial=null"], "problem.initial=None: wanted Inputs"),
     (["problem.solver=null"], "problem.solver=None: wanted Stepper"),
     (["problem.solver.tolerance=1e-30"], "wanted at least 1e-13"),
