@@ -1,6 +1,7 @@
 """ViTNO and FANO beside the official ones: forward and backward of equal settings, in turns in one process.
 
     python experiments/bench/attention.py [--peer PATH] [PART OF A CASE'S NAME ...] [--threads 1] [--repeats 5]
+        [--device cuda]
 
 --peer: a checkout of EdoardoCalvello/TransformerNeuralOperators; without, its side is skipped, and ratios are to our
 first row. float32 on random fields of cells, 8 x 8 patches, width 32, 8 heads, 6 layers, perceptrons of 128, batch 8;
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from beside import Contender, begun, parser, rows
+from beside import Contender, begun, parser, rows, with_device
 from common import Job
 
 from pdeops.grid import Axis, Grid
@@ -94,20 +95,21 @@ def jobs(model: nn.Module, *inputs: Tensor) -> tuple[Job, Job]:
 
 def measure(case: Case, options: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    a = torch.randn(BATCH, 1, case.n, case.n)
+    device = options.device
+    a = torch.randn(BATCH, 1, case.n, case.n, device=device)
     every: dict[str, Contender] = {}
     if options.peer:
-        line = torch.linspace(0, 1, case.n)
+        line = torch.linspace(0, 1, case.n, device=device)
         x = torch.stack(torch.meshgrid(line, line, indexing="ij"))
-        model = theirs(case, options.peer)
+        model = theirs(case, options.peer).to(device)
         every["official"] = Contender(model, *jobs(model, a[:, 0], None, x))
-    own = ours(case)
+    own = ours(case).to(device)
     every["**ours**"] = Contender(own, *jobs(own, a))
-    rows(case, every, options.repeats)
+    rows(case, every, options.repeats, device=device)
 
 
 def main() -> None:
-    options = parser(__doc__, CASES, 5).parse_args()
+    options = with_device(parser(__doc__, CASES, 5)).parse_args()
     skipped = "the official side is skipped, and ratios are to our first row"
     columns = "forward, ms", "with backward, ms", "forward x", "with backward x", "MiB"
     for case in begun(options, CASES, skipped, *columns):

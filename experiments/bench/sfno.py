@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parent / "fno"))
-from beside import Contender, begun, parser, rows
+from beside import Contender, begun, parser, rows, with_device
 from common import Job
 
 from pdeops.grid import Axis, Grid
@@ -93,12 +93,9 @@ def measure(case: Case, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    options_of = parser(__doc__, CASES, 7)
+    options_of = with_device(parser(__doc__, CASES, 7))
     options_of.add_argument("--nodes", type=int, default=64, help="of each axis")
-    options_of.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = options_of.parse_args()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        options_of.error("--device cuda: this machine has no GPU that torch can use")
     skipped = "torch-cfd's side is skipped, and ratios are to our first row"
     for case in begun(options, CASES, skipped, "forward, ms", "step, ms", "forward x", "step x", "step, MiB"):
         measure(case, options)

@@ -34,6 +34,11 @@ def parser(description: str | None, cases: Sequence[object], repeats: int) -> ar
     return found
 
 
+def with_device(found: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    found.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    return found
+
+
 def folder(text: str) -> str:
     if not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {text}")
@@ -47,6 +52,8 @@ def begun(options: argparse.Namespace, cases: Sequence[Case], skipped: str, *col
     keep_freed()
     if options.repeats < 1 or options.threads < 1:
         raise SystemExit("--repeats and --threads: wanted at least 1")
+    if vars(options).get("device") == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("--device cuda: this machine has no GPU that torch can use")
     chosen = [case for case in cases if not options.cases or any(part in str(case) for part in options.cases)]
     if not chosen:
         raise SystemExit(
