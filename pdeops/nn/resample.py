@@ -41,7 +41,10 @@ def told(model: Resampling, n: Sequence[int], ways: Mapping[str, str]) -> str | 
 
 def resampled(v: Tensor, grid: Grid, n: Sequence[int], order: int) -> Tensor:
     """(B, *n_in, C) -> (B, *n, C), nodes of the kinds of `grid`: as `onto`."""
-    return onto(v, grid.resized(v.shape[1:-1]), grid.resized(n), order)
+    for i, (axis, k) in enumerate(zip(grid, n, strict=True), 1):
+        if v.shape[i] != k:  # numbers, which may be a compiler's symbols: those are not put into axes
+            v = _along(v, i, axis, axis, k, order)
+    return v
 
 
 def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
@@ -50,14 +53,19 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
     where nodes coincide), also beyond the last node of half-open axes."""
     for i, (axis, new) in enumerate(zip(here, there, strict=True), 1):
         if axis != new:
-            x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
-            if axis.periodic:
-                x = Transform([Fourier(half=True)]).interpolate(x, (new.n,))
-            else:
-                what = axis.resized(2), new.resized(2), order
-                x = tables.apply(_local(what, (axis.n, new.n), v.dtype, v.device), x)
-            v = x.view(*v.shape[:i], new.n, *v.shape[i + 1 :])
+            v = _along(v, i, axis, new, new.n, order)
     return v
+
+
+def _along(v: Tensor, i: int, here: Axis, there: Axis, n: int, order: int) -> Tensor:
+    """From the nodes of v's dimension i, of the kind of `here`, to n of the kind of `there`."""
+    x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
+    if here.periodic:
+        x = Transform([Fourier(half=True)]).interpolate(x, (n,))
+    else:
+        what = here.resized(2), there.resized(2), order
+        x = tables.apply(_local(what, (v.shape[i], n), v.dtype, v.device), x)
+    return x.view(*v.shape[:i], n, *v.shape[i + 1 :])
 
 
 def onto_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:

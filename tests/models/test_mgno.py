@@ -249,5 +249,8 @@ def test_other_sizes_without_numbers_and_in_one_graph(resolution):
     model, a = mgno(square(9), resolution=resolution).eval(), torch.randn(2, 1, 13, 15)
     with torch.device("meta"):
         assert mgno(square(9), resolution=resolution)(torch.randn(2, 1, 11, 14)).shape == (2, 1, 11, 14)
-    torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(a), model(a))
+    for dynamic in (False, True):
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=dynamic)
+        torch.testing.assert_close(compiled(a), model(a))
     torch.testing.assert_close(torch.export.export(model, (a,)).module()(a), model(a))
