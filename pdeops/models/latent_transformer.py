@@ -119,7 +119,7 @@ class LatentTransformer(nn.Module):
         z = self._tokens(self.windows.analyse_at(lifted, x, points.measure()))
         if out is not None:
             y = scaled(self, out, a)
-            lifted = self._lifted(nearby(v, x, points.mask, y), y)
+            lifted = self._lifted(nearby(v, x, points.mask, y, self.windows.periodic), y)
             points, x = out, y
         u = self.head(self.windows.synthesise_at(z, x) + self.skip(lifted)).mT
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)

@@ -84,7 +84,8 @@ class TNO(nn.Module):
         weights, known = log_measure(points), v.shape[1]
         if out is not None:
             y = scaled(self, out, a)
-            v, x = torch.cat([v, nearby(v, x, points.mask, y)], 1), _joined(x, y)
+            asked = nearby(v, x, points.mask, y, [axis.periodic for axis in self.grid_in])
+            v, x = torch.cat([v, asked], 1), _joined(x, y)
             points = out
         u = self._values(v, x, weights, known)[:, -points.x.shape[-2] :].mT
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
