@@ -31,8 +31,8 @@ class Remembered:
         cast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         kept = self._kept
         if kept is None or kept[0] != cast or not _same(given, kept[1]):
-            made_of = [x.detach().clone() for x in given]
-            self._kept = kept = cast, made_of, function()
+            copies = [x.detach().clone() for x in given]
+            self._kept = kept = cast, copies, function()
         return kept[2]
 
     def __reduce__(self) -> tuple[type[Remembered], tuple[()]]:
