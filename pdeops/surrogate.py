@@ -64,7 +64,8 @@ class Surrogate(nn.Module):
         """a (B, C_in, *grid_in) -> u (B, C_out, *grid_out or *out), both in physical units.
 
         Of a model that takes other lattices through the trained one, conditions are imposed there before values are
-        interpolated: what a model itself says on a wall is never trained.
+        interpolated: what a model itself says on a wall is never trained. At points, and on a grid that covers another
+        part of space or has nodes of another kind, whose ends need not be walls, values are the model's own.
         """
         n_out = self._nodes_beyond(a, out)
         if n_out is None:
@@ -73,7 +74,7 @@ class Surrogate(nn.Module):
             own, to = self.window.grid_in, self.window.grid_out
             inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
-        if self.problem is None or isinstance(out, Tensor):
+        if self.problem is None or self._elsewhere(out):
             return u
         grid = out if isinstance(out, Grid) else self.window.grid_out
         return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
@@ -88,6 +89,13 @@ class Surrogate(nn.Module):
         trained = self.window.grid_in.shape, self.window.grid_out.shape
         return None if (tuple(a.shape[2:]), n_out) == trained else n_out
 
+    def _elsewhere(self, out: Grid | Tensor | None) -> bool:
+        """Whether `out` is something else than the window's grid in space at some resolution."""
+        if not isinstance(out, Grid):
+            return isinstance(out, Tensor)
+        there, own = ([axis.resized(2) for axis in grid.space] for grid in (out, self.window.grid_out))
+        return there != own
+
     def predict(self, a: Array, out: Grid | Tensor | np.ndarray | None = None) -> Array:
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
 
@@ -95,14 +103,16 @@ class Surrogate(nn.Module):
         one, a `LatticeWarning` says which it takes. Raises InputError if `a` has the wrong channels or axes, or holds
         values that are not finite.
 
-        out: another grid of the same axes, or points (N, d) where the model takes them, whose values are the model's
-        own: what the problem imposes (`Problem.constrain`) stands on grids, and a warning says so.
+        out: another grid of the same axes, or points (N, d) where the model takes them. What the problem imposes
+        (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere values are the model's own, and a
+        warning says so.
         """
         if isinstance(out, np.ndarray):
             out = torch.from_numpy(out)
-        if isinstance(out, Tensor) and self.problem is not None and _imposes(self.problem):
+        if self._elsewhere(out) and self.problem is not None and _imposes(self.problem):
+            where = "at points" if isinstance(out, Tensor) else "on other nodes, or a part of the domain,"
             warnings.warn(
-                f"values at points are the model's own; conditions of {self.problem.name} are imposed on grids alone",
+                f"values {where} are the model's own; conditions of {self.problem.name} are imposed on its grid alone",
                 stacklevel=2,
             )
         with _inference(self):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 import pdeops
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.models.deeponet import DeepONet
 from pdeops.models.fno import FNO
 from pdeops.models.mgno import MgNO
 from pdeops.models.neuralop import NeuralOp
@@ -253,13 +255,34 @@ def test_values_at_points_are_the_models_own():
     one = Normalizer(torch.zeros(1), torch.ones(1))
     surrogate, a = Surrogate(model, window, one, one, problem), torch.rand(2, 1, 9, 9)
     x = problem.grid.points().flatten(0, 1).float()
-    with pytest.warns(UserWarning, match="conditions of darcy are imposed on grids alone"):
+    with pytest.warns(UserWarning, match="at points .* conditions of darcy are imposed on its grid alone"):
         at_points = surrogate.predict(a.numpy(), x.numpy())
     at_points = torch.from_numpy(at_points).unflatten(2, (9, 9))
     on_grid = surrogate.predict(a)
     torch.testing.assert_close(at_points[..., 1:-1, 1:-1], on_grid[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
     assert on_grid[..., 0, :].count_nonzero() == 0
     assert at_points[..., 0, :].count_nonzero() > 0
+
+
+def test_the_edges_of_a_part_are_no_walls():
+    """A grid of a part of the domain, and one of other nodes, hold what the whole one holds there."""
+    problem = Darcy(n=9)
+    window = Window().on(problem.grid, ("u",), ("a",))
+    torch.manual_seed(0)
+    one = Normalizer(torch.zeros(1), torch.ones(1))
+    surrogate = Surrogate(DeepONet(1, 1, problem.grid, problem.grid), window, one, one, problem)
+    a, whole = torch.rand(2, 1, 9, 9), surrogate.window.grid_out
+    part = Grid(replace(axis, n=5, length=axis.length / 2, start=axis.start + axis.length / 4) for axis in whole)
+    u = surrogate.predict(a)
+    with pytest.warns(UserWarning, match="a part of the domain, are the model's own; conditions of darcy"):
+        there = surrogate.predict(a, part)
+    torch.testing.assert_close(there, u[..., 2:7, 2:7])
+    cells = Grid(replace(axis, n=4, nodes="cell") for axis in whole)
+    with pytest.warns(UserWarning, match="on other nodes"):
+        torch.testing.assert_close(surrogate.predict(a, cells), surrogate.model(a, cells))
+    finer = surrogate.predict(a, whole.resized((17, 17)))
+    assert finer[..., 0, :].count_nonzero() == 0
+    torch.testing.assert_close(finer[..., ::2, ::2], u)
 
 
 def test_other_lattices_are_interpolated_from_what_the_problem_imposes():

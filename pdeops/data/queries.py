@@ -46,7 +46,7 @@ class Queries:
     def at(self, batch: Batch, nodes: Tensor) -> Batch:
         """The batch at nodes (n,), or (B, n) where each sample has its own."""
         self._places = self._places.to(nodes.device)
-        out = self._places[nodes].to(batch.a.dtype)
+        out = self._places[nodes].to(torch.promote_types(batch.a.dtype, torch.float32))  # half cannot tell places
         if batch.u is None:
             return batch._replace(out=out)
         u = batch.u.flatten(2)

@@ -44,7 +44,8 @@ class MeanSquare:
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         norm = self.at_points if isinstance(batch.out, Tensor) else self.norm
-        self.scale = self.scale.to(u.device)
+        with torch.inference_mode(False):  # an inference tensor could not serve a later training step
+            self.scale = self.scale.to(u.device)
         return (norm(u - reference_of(batch)) / self.scale).square().mean() / self.volume
 
 

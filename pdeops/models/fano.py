@@ -27,7 +27,8 @@ class FANO(nn.Module):
     coordinates: append x, the domain scaled to [0, 1], to the input (without it, translations by a patch commute with
     the operator on periodic axes).
 
-    u is made continuous across the patches' seams (`Patches.join`). `out`: it is interpolated by cubics.
+    u is made continuous across the patches' seams (`Patches.join`). `out`: it is interpolated by cubics, onto grids
+    along periodic axes by its Fourier series.
 
     Source: Calvello, Kovachki, Levine and Stuart, Continuum attention for neural operators, 2024 (Fourier attention
     neural operator), there with the norms after each sum, and jumps. Raises InputError on sizes out of range, modes

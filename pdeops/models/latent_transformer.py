@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import pi, prod
 
 import torch
@@ -17,7 +16,7 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
 from pdeops.nn.moments import Windows
 from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis, nodes_wanted
-from pdeops.nn.on_points import check_values, scaled
+from pdeops.nn.on_points import check_values, grid_there, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD
 from pdeops.points import Points
@@ -96,13 +95,13 @@ class LatentTransformer(nn.Module):
         lifted = self._lifted(v, self._nodes(own, v))
         z = self._tokens(self.windows.analyse(lifted, own))
         if isinstance(out, Tensor):
-            points = Points(out)
+            points = points_there(self, out, a)
             x = scaled(self, points, a)
             there = self._lifted(at_points(v, own, points.x, INWARD), x)
             return self.head(self.windows.synthesise_at(z, x) + self.skip(there)).mT
-        to = self.grid_out.resized(nodes_wanted(self, own.shape, out))
+        to = grid_there(self, self.grid_out.resized(nodes_wanted(self, own.shape, out)))
         if to != own:
-            v = at_points(v, own, self._box(to).points().flatten(0, -2), INWARD).view(len(v), *to.shape, -1)
+            v = at_points(v, own, to.points().flatten(0, -2), INWARD).view(len(v), *to.shape, -1)
             lifted = self._lifted(v, self._nodes(to, v))
         return self.head(self.windows.synthesise(z, to) + self.skip(lifted)).movedim(-1, 1)
 
@@ -120,7 +119,7 @@ class LatentTransformer(nn.Module):
         z = self._tokens(self.windows.analyse_at(lifted, x, points.measure()))
         if out is not None:
             y = scaled(self, out, a)
-            lifted = self._lifted(nearby(v, x, points.mask, y), y)
+            lifted = self._lifted(nearby(v, x, points.mask, y, self.windows.periodic), y)
             points, x = out, y
         u = self.head(self.windows.synthesise_at(z, x) + self.skip(lifted)).mT
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)
@@ -139,8 +138,3 @@ class LatentTransformer(nn.Module):
 
     def _nodes(self, grid: Grid, like: Tensor) -> Tensor:
         return coordinates(grid, grid.shape, like).movedim(0, -1).unsqueeze(0)
-
-    def _box(self, grid: Grid) -> Grid:
-        """That grid's nodes in the input's domain: of a window in time they follow it, and are taken for its own."""
-        pairs = zip(self.grid_in, grid, strict=True)
-        return Grid(replace(axis, nodes=new.nodes, bc=new.bc, n=new.n) for axis, new in pairs)

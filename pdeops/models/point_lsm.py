@@ -16,7 +16,7 @@ from pdeops.nn.deformation import Deformation
 from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.mlp import MLP
 from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
-from pdeops.nn.on_points import check_values, nodes, scaled
+from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
 from pdeops.nn.unet import Norm, UNet, check_levels
@@ -97,8 +97,8 @@ class PointLSM(nn.Module):
             raise InputError(f"model.code={self.code} numbers of a sample come with scattered points alone: call `at`")
         places, values = nodes(own.resized(a.shape[2:]), a), a.flatten(2)
         if isinstance(out, Tensor):
-            return self.at(values, places, Points(out))
-        to = self.grid_out.resized(nodes_wanted(self, a.shape[2:], out))
+            return self.at(values, places, points_there(self, out, a))
+        to = grid_there(self, self.grid_out.resized(nodes_wanted(self, a.shape[2:], out)))
         same = own.resized(a.shape[2:]) == to
         return self.at(values, places, None if same else nodes(to, a)).unflatten(2, to.shape)
 

@@ -10,7 +10,7 @@ from pdeops.grid import Grid
 from pdeops.nn.at_points import at_points, nearby
 from pdeops.nn.attention import Attention, FeedForward, check_heads, log_measure
 from pdeops.nn.on_grids import check_input, check_sizes, nodes_wanted
-from pdeops.nn.on_points import check_values, nodes, scaled
+from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD
 from pdeops.points import Points
@@ -67,8 +67,8 @@ class TNO(nn.Module):
         check_input(self, a)
         grid = self.grid_in.resized(a.shape[2:])
         if isinstance(out, Tensor):
-            return self._on_grid(a, grid, Points(out))
-        to = self.grid_out.resized(nodes_wanted(self, grid.shape, out))
+            return self._on_grid(a, grid, points_there(self, out, a))
+        to = grid_there(self, self.grid_out.resized(nodes_wanted(self, grid.shape, out)))
         return self._on_grid(a, grid, None if to == grid else nodes(to, a)).unflatten(2, to.shape)
 
     def at(self, a: Tensor, points: Points, out: Points | None = None) -> Tensor:
@@ -84,7 +84,8 @@ class TNO(nn.Module):
         weights, known = log_measure(points), v.shape[1]
         if out is not None:
             y = scaled(self, out, a)
-            v, x = torch.cat([v, nearby(v, x, points.mask, y)], 1), _joined(x, y)
+            asked = nearby(v, x, points.mask, y, [axis.periodic for axis in self.grid_in])
+            v, x = torch.cat([v, asked], 1), _joined(x, y)
             points = out
         u = self._values(v, x, weights, known)[:, -points.x.shape[-2] :].mT
         return u if points.mask is None else u.masked_fill(~points.mask.unsqueeze(1), 0.0)

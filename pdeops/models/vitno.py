@@ -33,9 +33,10 @@ class ViTNO(nn.Module):
     axis (0: no T); coordinates: append x, the domain scaled to [0, 1], to the input (without it and T, translations
     by a patch commute with the operator on periodic axes).
 
-    `out`: u is interpolated by cubics. Source: Calvello, Kovachki, Levine and Stuart, Continuum attention for neural
-    operators, 2024 (vision transformer neural operator), there with the norms after each sum. Raises InputError on
-    sizes out of range, modes that a patch does not hold, and inputs of the wrong shape.
+    `out`: u is interpolated by cubics, onto grids along periodic axes by its Fourier series. Source: Calvello,
+    Kovachki, Levine and Stuart, Continuum attention for neural operators, 2024 (vision transformer neural operator),
+    there with the norms after each sum. Raises InputError on sizes out of range, modes that a patch does not hold, and
+    inputs of the wrong shape.
     """
 
     def __init__(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import pi
+
 import torch
 from torch import Tensor
 
@@ -27,22 +30,35 @@ def at_points(v: Tensor, grid: Grid, x: Tensor, order: int) -> Tensor:
     return (weights.to(v.dtype).unsqueeze(-1) * values).sum(-2)
 
 
-def nearby(v: Tensor, x: Tensor, here: Tensor | None, to: Tensor) -> Tensor:
+def nearby(v: Tensor, x: Tensor, here: Tensor | None, to: Tensor, periodic: Sequence[bool] = ()) -> Tensor:
     """(B, N, C), values at places x (B or 1, N, d) where `here` (B, N), at places `to` (B or 1, M, d) -> (B, M, C).
 
     sum w_i v_i / sum w_i of the d + 2 nearest points, w = (1/r - 1/R)^2, r their distances, R that of the furthest:
-    continuous in `to`, and points have their own values. Source: Franke and Nielson, Smooth interpolation of large sets
+    continuous in `to`, and points have their own values. periodic: which axes are circles of length one, through which
+    distances are chords; none by default. Source: Franke and Nielson, Smooth interpolation of large sets
     of scattered data, 1980 (Shepard's method, localised).
     """
-    batch = v.shape[0]
+    batch, count = v.shape[0], x.shape[-1] + 2
+    x, to = (_wound(places, periodic) for places in (x, to))
     r = torch.cdist(to, x, compute_mode="donot_use_mm_for_euclid_dist").expand(batch, -1, -1)
     if here is not None:
         r = r.masked_fill(~here.unsqueeze(1), torch.inf)
-    r, index = r.topk(min(x.shape[-1] + 2, x.shape[-2]), largest=False)
+    r, index = r.topk(min(count, x.shape[-2]), largest=False)
     tiny = torch.finfo(r.dtype).eps
     near = 1 / r.clamp_min(tiny)
     w = (near - near[..., -1:]).square() + torch.where(r.isfinite(), tiny, 0.0)  # where all are as far, equal
     return ((w / w.sum(-1, keepdim=True)).to(v.dtype).unsqueeze(-1) * _taken(v, index)).sum(-2)
+
+
+def _wound(x: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """Places (..., d), those of a circle as points of the plane: equal distances, where they are small."""
+    if not any(periodic):
+        return x
+    parts: list[Tensor] = []
+    for y, circle in zip(x.split(1, -1), periodic, strict=True):
+        angle = 2 * pi * y
+        parts += [angle.cos() / (2 * pi), angle.sin() / (2 * pi)] if circle else [y]
+    return torch.cat(parts, -1)
 
 
 def _around(axis: Axis, order: int) -> tuple[Tensor, Tensor]:

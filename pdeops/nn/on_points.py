@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.on_grids import OnGrids
+from pdeops.nn.queries import check_points
 from pdeops.points import Points
 from pdeops.watched import watched
 
@@ -46,6 +49,22 @@ def scaled(model: OnGrids, points: Points, like: Tensor) -> Tensor:
         domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in model.grid_in)
         raise InputError(f"points outside the domain {domain} of this {type(model).__name__}")
     return x
+
+
+def grid_there(model: OnGrids, out: Grid) -> Grid:
+    """An output grid's nodes in the input's domain: of a window in time they follow it, and are taken for its own."""
+    pairs = zip(model.grid_in, out, strict=True)
+    return Grid(replace(axis, nodes=new.nodes, bc=new.bc, n=new.n) for axis, new in pairs)
+
+
+def points_there(model: OnGrids, out: Tensor, a: Tensor) -> Points:
+    """Points (N, d) or (B, N, d) in the output's domain, as `grid_there` takes its nodes. Raises InputError on points
+    outside."""
+    pairs = [[(axis.start, axis.length) for axis in grid] for grid in (model.grid_in, model.grid_out)]
+    if pairs[0] == pairs[1]:
+        return Points(out)
+    (start, length), (own, whole) = (out.new_tensor(pair).unbind(-1) for pair in pairs)
+    return Points(start + (check_points(model, out, a) - own) * (length / whole))
 
 
 def nodes(grid: Grid, like: Tensor) -> Points:

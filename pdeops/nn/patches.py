@@ -17,9 +17,8 @@ from pdeops.grid import Axis, Grid, Nodes
 from pdeops.nn import tables
 from pdeops.nn.at_points import at_points
 from pdeops.nn.on_grids import OnGrids, for_each_axis, nodes_wanted
-from pdeops.nn.on_points import check_values, nodes, scaled
+from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
 from pdeops.nn.resample import INWARD, OUTWARD, onto
-from pdeops.points import Points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +158,11 @@ def from_grid(patches: Patches, model: OnGrids, a: Tensor, coordinates: bool) ->
 def to_wanted(u: Tensor, lattice: Grid, model: OnGrids, a: Tensor, out: Grid | Tensor | None) -> Tensor:
     """(B, *lattice, C) -> (B, C, *n) on the grid wanted, or (B, C, N) at points (N, d) or (B, N, d)."""
     if isinstance(out, Tensor):
-        points = Points(out)
+        points = points_there(model, out, a)
         check_values(model, a.flatten(2), nodes(model.grid_in.resized(a.shape[2:]), a), points)
         scaled(model, points, a)
-        return at_points(u, lattice, out, OUTWARD).movedim(-1, 1)
-    there = model.grid_out.resized(nodes_wanted(model, a.shape[2:], out))
+        return at_points(u, lattice, points.x, OUTWARD).movedim(-1, 1)
+    there = grid_there(model, model.grid_out.resized(nodes_wanted(model, a.shape[2:], out)))
     return onto(u, lattice, there, OUTWARD).movedim(-1, 1)
 
 

@@ -16,11 +16,13 @@ from pdeops.nn.jets import Jet, Orders, composed, times, unit
 
 def features(y: Tensor, grid: Grid, harmonics: int, keys: Sequence[Orders]) -> Jet:
     """(N, d) -> (N, `size`): of a periodic axis cos(2 pi k s), sin(2 pi k s), k = 1 .. harmonics, unless there are
-    none; of others s; s = (y - start) / length. In single precision at least, as half of it cannot tell places."""
+    none; of others s; s = (y - start) / length, on a periodic axis taken back into [0, 1). In single precision at
+    least, as half of it cannot tell places."""
     y, (start, length, _) = _exact(y, grid)
     lines, widths = [], []
     for i, (axis, s) in enumerate(zip(grid, ((y - start) / length).split(1, -1), strict=True)):
         waves, slope = axis.periodic and harmonics > 0, unit(i, grid.ndim)
+        s = s - s.floor() if axis.periodic else s
         line: Jet = {keys[0]: s} | ({slope: 1 / length[i].view(1, 1)} if slope in keys else {})
         lines.append(_waves(line, harmonics, keys) if waves else line)
         widths.append(2 * harmonics if waves else 1)

@@ -13,12 +13,12 @@ from pdeops.watched import watched
 
 class Remembered:
     """The last result of a function of tensors and modules. What it was made of is compared by value, so that nothing
-    that changes weights has to tell; copies begin anew. Without gradients alone, and where values are at hand.
+    that changes weights has to tell; copies begin anew. Without gradients alone, and where values are at hand. Threads
+    may share one: a result and what it was made of are kept, and read, as one.
     """
 
     def __init__(self) -> None:
-        self._made_of: tuple[torch.dtype | None, list[Tensor]] | None = None
-        self._result: Any = None
+        self._kept: tuple[torch.dtype | None, list[Tensor], Any] | None = None
 
     def __call__(self, function: Callable[[], Any], *made_of: Tensor | nn.Module) -> Any:
         """function(), which depends on these tensors, these modules' tensors, their types and autocast alone."""
@@ -29,10 +29,11 @@ class Remembered:
             return function()
         kind = given[0].device.type
         cast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        if self._made_of is None or self._made_of[0] != cast or not _same(given, self._made_of[1]):
-            self._result = function()
-            self._made_of = cast, [x.detach().clone() for x in given]
-        return self._result
+        kept = self._kept
+        if kept is None or kept[0] != cast or not _same(given, kept[1]):
+            copies = [x.detach().clone() for x in given]
+            self._kept = kept = cast, copies, function()
+        return kept[2]
 
     def __reduce__(self) -> tuple[type[Remembered], tuple[()]]:
         return Remembered, ()

@@ -62,6 +62,12 @@ def test_draws_are_uniform_in_their_strata():
         assert counts[16 * k : 16 * k + 16].min() > 150  # 250 in the mean
 
 
+def test_half_precision_knows_its_places():
+    grid = Grid([Axis("x", 1000, nodes="uniform")])
+    a, nodes = torch.zeros(1, 1, 1000, dtype=torch.bfloat16), torch.arange(1000)
+    assert torch.equal(Queries(grid, 1000).at(Batch(a, a), nodes).out, grid.points().float())
+
+
 @pytest.mark.parametrize("draws", ["batch", "sample", "fixed"])
 def test_values_and_places_belong_together(trajectories, draws):
     """Each value is the target's at its place, a point of the output's grid in time and space."""

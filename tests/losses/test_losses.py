@@ -236,3 +236,14 @@ def test_losses_of_slopes_refuse_points():
     for loss in (RelativeH1(window), RelativeSobolev(window), Residual(window, problem=problem)):
         with pytest.raises(InputError, match="not values at points: take loss=l2"):
             loss(torch.zeros(1, 1, 3), Batch(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 3), POINTS))
+
+
+def test_a_scale_that_validation_has_moved_serves_training():
+    """To another device, here one without values."""
+    loss = MeanSquare(Window().on(Grid.periodic((4,)), ["u"], ["u"]))
+    v = torch.ones(2, 1, 4, device="meta")
+    with torch.inference_mode():
+        loss(v, Batch(v, v, torch.zeros(4, 1)))
+    u = v.clone().requires_grad_()
+    loss(u, Batch(v, v, torch.zeros(4, 1))).backward()
+    assert u.grad.shape == u.shape

@@ -142,6 +142,15 @@ def test_a_periodic_axis_is_periodic_and_no_harmonics_are_the_coordinate():
     assert model.trunk_net.net.weights[0].shape[0] == 4
 
 
+def test_places_a_period_apart_are_one_also_without_harmonics():
+    model, a = small(grid_out=RING, trunk=trunk.Dense((8,), "tanh", harmonics=0)), torch.randn(2, 1, 12)
+    x = torch.tensor([[-1.0], [-0.25], [1.5]])
+    for periods in (-2, 1):
+        torch.testing.assert_close(model(a, x + 3 * periods), model(a, x))
+    for near, far in zip(*(model.derivatives(a, y, [(0,), (1,), (2,)]) for y in (x, x + 3)), strict=True):
+        torch.testing.assert_close(near, far)
+
+
 def test_places_are_parts_of_the_domain():
     unit = Grid([Axis("time", 6, nodes="right"), Axis("x", 9, nodes="uniform", bc="dirichlet")])
     model, a, s = small(walls=True), torch.randn(3, 1, 12), torch.rand(5, 2)

@@ -125,6 +125,10 @@ def test_translations_without_coordinates():
         u[coordinates] = (model(shifted) - model(a).roll((1, 3), (2, 3))).abs().max()
     assert u[False] < 1e-12
     assert u[True] > 1e-3
+    places, x, y = small(grid, coordinates=False), torch.rand(1, 20, 2).double(), torch.rand(1, 9, 2).double()
+    there = places.at(a[..., :4].flatten(2)[..., :20], Points(x), Points(y))
+    moved = places.at(a[..., :4].flatten(2)[..., :20], Points((x + 0.4) % 1), Points((y + 0.4) % 1))
+    torch.testing.assert_close(moved, there, atol=1e-9, rtol=0)
 
 
 def test_gradients_through_places_and_weights():

@@ -82,6 +82,21 @@ def test_values_between_scattered_points_are_continuous():
     assert nearby(v, x, None, way).diff(dim=1).abs().max() < 0.05  # jumps, where neighbours change, would be of 0.1
 
 
+def test_circles_have_no_seam():
+    """Translated as the points are, and both ends of a period are one place; the other axis is a line."""
+    v, x, to = torch.randn(1, 40, 1).double(), torch.rand(1, 40, 2).double(), torch.rand(1, 30, 2).double()
+    there = nearby(v, x, None, to, (True, False))
+    for shift in (0.3, 0.8):
+        moved = [(y + y.new_tensor([shift, 0.2])).remainder(y.new_tensor([1, 9])) for y in (x, to)]
+        torch.testing.assert_close(nearby(v, moved[0], None, moved[1], (True, False)), there, atol=1e-9, rtol=0)
+    ends = torch.cat([to, to]) * torch.tensor([0.0, 1.0]) + torch.tensor([0.0, 1.0]).view(2, 1, 1) * torch.eye(2)[0]
+    low, high = nearby(v.expand(2, -1, -1), x, None, ends, (True, False))
+    torch.testing.assert_close(low, high, atol=1e-9, rtol=0)
+    close = torch.rand(1, 5, 2).double() / 1000  # where chords are arcs
+    flat = nearby(v[:, :5], close, None, to / 1000)
+    torch.testing.assert_close(nearby(v[:, :5], close, None, to / 1000, (True, True)), flat, atol=1e-4, rtol=0)
+
+
 def test_scattered_values_converge():
     to = places(1, 50)
 

@@ -16,7 +16,7 @@ VALUE = [(0, 0)]
 
 def test_scaled_to_the_box():
     y = torch.tensor([[-1.0, 5.0], [2.0, 7.0], [0.5, 5.5]])
-    expected = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 0.25]])
+    expected = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.5, 0.25]])  # both ends of a period are one place
     torch.testing.assert_close(features(y, BOX, 0, VALUE)[0, 0], expected)
     assert features(y.bfloat16(), BOX, 0, VALUE)[0, 0].dtype == torch.float32
     assert size(BOX, 0) == 2

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import torch
 from torch import nn
@@ -79,3 +80,19 @@ def test_copies_begin_anew():
     calls(model, x)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert [calls(other, x), calls(other, x)] == [1, 0]
+
+
+def test_threads_get_results_of_their_own():
+    kept, mixed = Remembered(), []
+
+    def ask(z):
+        with torch.no_grad():
+            mixed.extend(not torch.equal(kept(lambda: z + 1, z), z + 1) for _ in range(2000))
+
+    threads = [threading.Thread(target=ask, args=(torch.full((2,), float(i)),)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(mixed) == 4000
+    assert not any(mixed)
