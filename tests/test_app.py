@@ -301,6 +301,13 @@ def test_segments_with_noisy_starts_are_resumed_exactly(run):
     assert resumed(run, *SEGMENTS, "data.noise=0.1")
 
 
+def test_segments_stand_in_their_order(run):
+    options = [*SEGMENTS, "problem.n=61", "data.window.segment=7", "trainer.max_epochs=1", "hydra.run.dir=out"]
+    assert run("train", *options)[0] == 0
+    found = [name for name in json.loads(Path("out/metrics.json").read_text()) if "relative_l2[" in name]
+    assert found == [f"test/rollout/relative_l2[{i}]" for i in range(1, 11)]
+
+
 def test_a_run_on_segments_follows_whole_trajectories(run):
     status, out, _ = run("train", *SEGMENTS, "trainer.max_epochs=1", "hydra.run.dir=out", "loss=residual")
     assert status == 0
