@@ -19,7 +19,7 @@ GOLDEN = [
     (["modle=fno"], "unknown key 'modle' in 'modle=fno'. Did you mean 'model'?"),
     (["data.nn=3"], "unknown key 'data.nn' in 'data.nn=3'. Did you mean 'data.n'"),
     (["data.bach_size=3"], "Did you mean 'data.batch_size'?"),
-    (["model.hidden=3"], "Known here:"),
+    (["model.bottleneck=3"], "Known here:"),
     (["problem.viscosty=1e-3"], "Did you mean 'problem.viscosity'?"),
     # appending a typo must not silence it
     (["+data.nn=3"], "unknown key data.nn. Did you mean 'n'"),
