@@ -50,7 +50,7 @@ def _in_full(argument: str) -> str:
     if group == "solver":
         return f"problem.solver={value}" if value in ("null", "none") else f"solver@problem.solver={value}"
     if group == "branch":
-        return f"branch@model.branch={value}"
+        return "model.branch=null" if value in ("null", "none") else f"branch@model.branch={value}"
     return f"~{group}" if value in ("null", "none") and is_group(group) else argument
 
 

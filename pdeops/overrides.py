@@ -72,6 +72,10 @@ def is_group(name: str) -> bool:
     return bool(name) and shipped("conf").joinpath(name).is_dir()
 
 
+def _names(group: str) -> list[str]:
+    return sorted(path.stem for path in shipped("conf").joinpath(group).glob("*.yaml"))
+
+
 def checked(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain containers. Raises InputError for its first fault."""
     try:
@@ -144,6 +148,11 @@ def _hints(target: Any) -> Mapping[str, Any]:
 
 def _check_type(value: Any, wanted: Any, where: str) -> None:
     if not _fits(value, wanted):
+        group = where.rpartition(".")[2]
+        if is_group(group) and inspect.isclass(wanted):
+            raise InputError(
+                f"{where}={value!r}: wanted {_words(wanted)}, chosen by {group}=NAME of {', '.join(_names(group))}"
+            )
         named = isinstance(value, str) and "one of" in _words(wanted)
         got = "" if named else f", got {type(value).__name__}"
         raise InputError(f"{where}={value!r}: wanted {_words(wanted)}{got}")
@@ -174,7 +183,7 @@ def _fits(value: Any, wanted: Any) -> bool:
         items = get_args(wanted)
         return isinstance(value, list) and (not items or all(_fits(v, items[0]) for v in value))
     if isinstance(value, bool | int | float | str) and inspect.isclass(wanted):
-        return isinstance(value, wanted)
+        return not getattr(wanted, "_is_protocol", False) and isinstance(value, wanted)
     return True
 
 
@@ -212,6 +221,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         if override.package and f"{override.key_or_group}@{override.package}'. No match" in str(error):
             return f"{text}: what is chosen here has no {override.package} to choose. Leave it out"
     for text, override in overrides:
+        if override.key_or_group.startswith("hydra."):  # Hydra's own keys stand elsewhere
+            continue
         found = _explain_override(override.key_or_group, override.value(), text, arguments)
         if found:
             return found
@@ -220,7 +231,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 
 def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str]) -> str | None:
     if is_group(key):
-        options = sorted(p.stem for p in (shipped("conf") / key).glob("*.yaml"))
+        options = _names(key)
         values = value if isinstance(value, list) else [value]
         for v in values:
             if isinstance(v, str) and v not in options:

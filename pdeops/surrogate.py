@@ -107,6 +107,10 @@ class Surrogate(nn.Module):
         (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere values are the model's own, and a
         warning says so.
         """
+        numbers = isinstance(out, np.ndarray) and out.dtype.kind in "biufc"
+        if not (numbers or isinstance(out, Grid | Tensor | None)):
+            kind = getattr(out, "dtype", type(out).__name__)
+            raise InputError(f"got out of {kind}; wanted a Grid, or points (N, d), a tensor or an array of numbers")
         if isinstance(out, np.ndarray):
             out = torch.from_numpy(out)
         if self._elsewhere(out) and self.problem is not None and _imposes(self.problem):
@@ -133,7 +137,7 @@ class Surrogate(nn.Module):
         Raises InputError where the window has no `segment`, on an n that is no whole number of segments, and as
         `predict` does.
         """
-        given = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in (controls, start)]
+        given = _real("controls", controls), _real("a start", start)
         a = self._native(self._checked(self._segments(*given))).unflatten(0, (len(controls), -1))
         inputs, first = a[:, :, : len(self.window.inputs)], a[:, 0, len(self.window.inputs) :, :1]
         states = [first]
@@ -148,11 +152,11 @@ class Surrogate(nn.Module):
         if window.segment is None:
             raise InputError("this surrogate was not trained on segments of a driven system (data.window.segment)")
         names = f"(batch, {len(window.inputs)}, nodes) with the channels {list(window.inputs)}"
-        if not isinstance(controls, Tensor) or controls.ndim != 3:
-            raise InputError(f"got controls of shape {getattr(controls, 'shape', None)}; wanted {names}")
-        if not isinstance(start, Tensor) or start.shape != (len(controls), len(window.targets)):
+        if controls.ndim != 3 or controls.shape[1] != len(window.inputs):
+            raise InputError(f"got controls of shape {tuple(controls.shape)}; wanted {names}")
+        if start.shape != (len(controls), len(window.targets)):
             wanted = f"({len(controls)}, {len(window.targets)}) with the states {list(window.targets)}"
-            raise InputError(f"got a start of shape {getattr(start, 'shape', None)}; wanted {wanted}")
+            raise InputError(f"got a start of shape {tuple(start.shape)}; wanted {wanted}")
         m, n = window.segment - 1, controls.shape[2]
         if n < 2 or (n - 1) % m:
             raise InputError(
@@ -230,12 +234,7 @@ class Surrogate(nn.Module):
         return a.to(self.normalize_in.mean)
 
     def _checked(self, a: Tensor | np.ndarray) -> Tensor:
-        if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
-            a = torch.from_numpy(np.array(a, dtype=np.float64 if a.dtype.kind == "f" else np.float32))
-        if not isinstance(a, Tensor) or a.is_complex():
-            kind = getattr(a, "dtype", type(a).__name__)
-            raise InputError(f"got an input of {kind}; wanted a tensor or an array of real numbers")
-        a = a.to(self.normalize_in.mean.device)
+        a = _real("an input", a).to(self.normalize_in.mean.device)
         names, axes = self.window.in_names, self.window.grid_in.names
         if a.ndim != len(axes) + 2 or a.shape[1] != len(names) or not len(a):
             raise InputError(
@@ -370,6 +369,16 @@ def _inference(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(training)
+
+
+def _real(name: str, a: Tensor | np.ndarray) -> Tensor:
+    """A tensor of what users give. Raises InputError unless it is a tensor or an array of real numbers."""
+    if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
+        a = torch.from_numpy(np.array(a, dtype=np.float64 if a.dtype.kind == "f" else np.float32))
+    if not isinstance(a, Tensor) or a.is_complex():
+        kind = getattr(a, "dtype", type(a).__name__)
+        raise InputError(f"got {name} of {kind}; wanted a tensor or an array of real numbers")
+    return a
 
 
 def _imposes(problem: Problem) -> bool:

@@ -22,7 +22,7 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
-from pdeops.surrogate import Surrogate, load, read_checkpoint
+from pdeops.surrogate import LatticeWarning, Surrogate, load, read_checkpoint
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.window import Batch, Window
@@ -62,6 +62,8 @@ def train(config: dict[str, Any]) -> float | None:
             f"{type(model).__name__} with {parameters(model):,} parameters on {data.file_path}; run in {out}",
             flush=True,
         )
+        if (told := getattr(model, "told", lambda n: None)(data.window.grid_in.shape)) is not None:
+            warnings.warn(told, LatticeWarning, stacklevel=2)
     if config["train"]:
         _fit(trainer, task, data, config["ckpt_path"])
     elif config["ckpt_path"]:
@@ -244,7 +246,9 @@ def _leave_results(out: Path, task: Any, data: Any) -> None:
     if task.results:
         (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
         print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
-        _draw(out, task.surrogate, data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LatticeWarning)  # said at the start
+            _draw(out, task.surrogate, data)
     log = out / "csv" / "metrics.csv"
     if log.exists():
         training_curve(log, out / "figures" / "training.png")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,7 @@ import pdeops
 from pdeops.bases.fourier import derivative
 from pdeops.data.schema import write_arrays
 from pdeops.grid import Axis, Grid
+from pdeops.surrogate import LatticeWarning
 
 
 def only(pattern):
@@ -294,11 +296,28 @@ def test_what_cannot_train_at_points_is_refused_before_there_are_data(run):
     assert not list(Path("data").glob("*.h5"))
 
 
+def test_a_lattice_that_patches_do_not_divide_is_told_once_before_training(run, monkeypatch):
+    monkeypatch.setattr(L.Trainer, "fit", lambda *args, **kwargs: warnings.warn("training", stacklevel=2))
+    options = ["model=fano", "model.patches=3", "model.modes=3", "model.depth=1", "trainer.max_epochs=1"]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert run("train", *ODE, "problem.n=24", *options)[0] == 0
+    told = [str(w.message) for w in found if w.category is LatticeWarning or str(w.message) == "training"]
+    assert told == ["FANO has 3 patches, and 24 nodes are interpolated to 25 and back", "training"]
+
+
 SEGMENTS = [*ODE, "data.window.segment=11", "data.windows=4", "model=fno", "model.width=4", "model.modes=4"]
 
 
 def test_segments_with_noisy_starts_are_resumed_exactly(run):
     assert resumed(run, *SEGMENTS, "data.noise=0.1")
+
+
+def test_segments_stand_in_their_order(run):
+    options = [*SEGMENTS, "problem.n=61", "data.window.segment=7", "trainer.max_epochs=1", "hydra.run.dir=out"]
+    assert run("train", *options)[0] == 0
+    found = [name for name in json.loads(Path("out/metrics.json").read_text()) if "relative_l2[" in name]
+    assert found == [f"test/rollout/relative_l2[{i}]" for i in range(1, 11)]
 
 
 def test_a_run_on_segments_follows_whole_trajectories(run):

@@ -59,6 +59,16 @@ GOLDEN = [
     # not the override that is right
     (["logger=wandb", "logger.wandb.offlin=true"], "Did you mean 'logger.wandb.offline'?"),
     (["callbacks=early_stopping", "callbacks.early_stopping.patience=3", "model.widht=1"], "unknown key 'model.widht'"),
+    (
+        ["hydra.run.dir=there", "model.widht=1"],
+        "unknown key 'model.widht' in 'model.widht=1'. Did you mean 'model.width'",
+    ),
+    (["hydra.run.dri=there"], "hydra.run.dri"),
+    (["hydra.run.dir=there", "model=fnoo"], "model=fnoo: there is no such model"),
+    # a part that is chosen by a group of its own
+    (["problem.solver=etdrk2"], "problem.solver='etdrk2': wanted Stepper, chosen by solver=NAME of auto, bicgstab, "),
+    (["data.noise=0.1"], "data.noise=0.1 is for the states at the start of a segment, and there are no segments"),
+    (["data.noise=-1"], "data.noise=-1: wanted 0 or more"),
     # what was taken away
     (["+callbacks.foo=3"], "callbacks.foo=3: wanted a _target_"),
     (["engine=null"], "there is no engine: choose one with engine=..."),
@@ -163,6 +173,15 @@ def test_golden_of_the_lsm(run, overrides, message):
 def test_a_linear_solver_where_there_is_no_system(run, overrides, message):
     status, _, err = run("generate", *overrides, "solver=gcrodr")
     assert message in err
+    assert (status, "Traceback" in err) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("override", "got"), [("model.branch=spectral", "'spectral'"), ("branch=null", "None"), ("branch=none", "None")]
+)
+def test_golden_of_branches(run, override, got):
+    status, _, err = run("train", *DARCY, "model=deeponet", override)
+    assert f"model.branch={got}: wanted Branch, chosen by branch=NAME of convolutional, dense, spectral" in err
     assert (status, "Traceback" in err) == (2, False)
 
 

@@ -208,18 +208,23 @@ def test_mistakes_are_refused(file):
         window_of(lorenz).posed(lorenz)
     with pytest.raises(InputError, match=r"segment=25 cuts one axis 't' .* this data has Grid\(x: 8"):
         Window(segment=M).on(Grid.periodic((8,)), ("u",), ("a",))
-    with pytest.raises(InputError, match=r"data\.noise=0\.1: wanted 0 or more.*data\.window\.segment"):
+    with pytest.raises(InputError, match=r"data\.noise=0\.1 is for .* no segments: set data\.window\.segment"):
         DataModule(file=file, noise=0.1)
     surrogate = surrogate_of(problem)
     a, start = problem.sample([0], 0), torch.zeros(1, 2)
     with pytest.raises(InputError, match=r"controls on 30 nodes; wanted whole segments: 25, 49, 73"):
         surrogate.drive(a[..., :30], start)
-    with pytest.raises(InputError, match=r"start of shape torch.Size\(\[1, 3\]\); wanted \(1, 2\) with the states"):
+    with pytest.raises(InputError, match=r"start of shape \(1, 3\); wanted \(1, 2\) with the states"):
         surrogate.drive(a, torch.zeros(1, 3))
     with pytest.raises(InputError, match=r"wanted \(batch, 1, nodes\) with the channels \['u'\]"):
         surrogate.drive(a[0], start)
-    with pytest.raises(InputError, match=r"wanted \(batch, 3, t\) with the channels"):
+    with pytest.raises(InputError, match=r"controls of shape \(1, 2, .*wanted \(batch, 1, nodes\) with the channels"):
         surrogate.drive(a.expand(-1, 2, -1), start)
+    for odd in (a.tolist(), None, a + 1j, a.numpy().astype(object), a.numpy().astype(str)):
+        with pytest.raises(InputError, match=r"got controls of .*; wanted a tensor or an array of real numbers"):
+            surrogate.drive(odd, start)
+    with pytest.raises(InputError, match=r"got a start of torch.complex64; wanted"):
+        surrogate.drive(a, start + 1j)
     with pytest.raises(InputError, match="Use drive"):
         surrogate.rollout(window_of(problem).driven(a, start), 3)
     whole = Surrogate(Exact(problem), Window().on(problem.grid, ("s1", "s2"), ("u",)), one(1), one(2), problem)

@@ -18,6 +18,7 @@ from pdeops.models.neuralop import NeuralOp
 from pdeops.models.point_lsm import PointLSM
 from pdeops.nn.normalizer import Normalizer
 from pdeops.nn.resample import OUTWARD, resampled
+from pdeops.points import Points
 from pdeops.problems.darcy import Darcy
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.surrogate import Surrogate
@@ -60,6 +61,9 @@ def test_odd_inputs():
     for bad in (None, "text", a + 1j, a[:0]):
         with pytest.raises(InputError, match="got an input of"):
             surrogate.predict(bad)
+    for out in ([[0.5, 0.5]], (24, 24), "24", Points(torch.rand(3, 2)), np.zeros((3, 2), dtype=object)):
+        with pytest.raises(InputError, match=r"got out of \w+; wanted a Grid, or points \(N, d\)"):
+            surrogate.predict(a, out=out)
     for steps in (2.5, "3"):
         with pytest.raises(InputError, match="whole number"):
             surrogate.rollout(a, steps)

@@ -88,10 +88,12 @@ class DataModule(L.LightningDataModule):
             raise InputError(
                 "data.augment_transpose turns whole fields: with data.queries, query_draws=batch or sample"
             )
-        if not 0 <= self.noise < inf or (self.noise and self.window.segment is None):
+        if not 0 <= self.noise < inf:
+            raise InputError(f"data.noise={self.noise}: wanted 0 or more, in deviations of the states")
+        if self.noise and self.window.segment is None:
             raise InputError(
-                f"data.noise={self.noise}: wanted 0 or more, in deviations of the states at the start of a segment "
-                "(data.window.segment)"
+                f"data.noise={self.noise} is for the states at the start of a segment, and there are no segments: set "
+                "data.window.segment, or data.noise=0"
             )
         self._queries: Queries | None = None
         self._source: DataFile | None = None

@@ -19,7 +19,7 @@ MARGIN = 1e-4  # of the domain's lengths: what round-off may take places beyond 
 
 def check_values(model: OnGrids, a: Tensor, points: Points, out: Points | None) -> None:
     """Raise InputError unless a is (B, the model's channels, N) at N points, and points are its kind."""
-    name, d = type(model).__name__, model.grid_in.ndim
+    name = type(model).__name__
     if not isinstance(a, Tensor) or a.ndim != 3 or a.shape[1] != model.in_channels:
         shape = tuple(getattr(a, "shape", ())) or type(a).__name__
         raise InputError(
@@ -28,17 +28,22 @@ def check_values(model: OnGrids, a: Tensor, points: Points, out: Points | None) 
     for place in (points,) if out is None else (points, out):
         if not isinstance(place, Points):
             raise InputError(f"places are a {type(place).__name__}; wanted Points")
-        if place.ndim != d:
-            raise InputError(f"points in {place.ndim} dimensions; this {name} has {d}")
-        if place.batch not in (None, a.shape[0]):
-            raise InputError(f"the points of {place.batch} samples for the values of {a.shape[0]}")
+        _check_places(model, place, a)
     if points.x.shape[-2] != a.shape[2]:
         raise InputError(f"values at {a.shape[2]} points, and the places of {points.x.shape[-2]}")
 
 
+def _check_places(model: OnGrids, points: Points, a: Tensor) -> None:
+    if points.ndim != model.grid_in.ndim:
+        raise InputError(f"points in {points.ndim} dimensions; this {type(model).__name__} has {model.grid_in.ndim}")
+    if points.batch not in (None, a.shape[0]):
+        raise InputError(f"the points of {points.batch} samples for the values of {a.shape[0]}")
+
+
 def scaled(model: OnGrids, points: Points, like: Tensor) -> Tensor:
     """The places (B or 1, N, d), the model's domain scaled to [0, 1], on the device of `like`, in single precision at
-    least; 0 where they are masked. Raises InputError on points outside."""
+    least; 0 where they are masked. Raises InputError on points outside, of other dimensions or for other samples."""
+    _check_places(model, points, like)
     x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
     box = x.new_tensor([[axis.start, axis.length] for axis in model.grid_in])
     x = ((x - box[:, 0]) / box[:, 1]).to(like.device, torch.promote_types(like.dtype, torch.float32))

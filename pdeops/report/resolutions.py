@@ -203,7 +203,7 @@ def draw(tables: Mapping[str, Sequence[Row]], path: Path, *, overwrite: bool = T
         ax.set(title=literal(title), xlabel="nodes per axis", ylabel="test relative L2")
         ax.set_xticks(nodes, labels=[str(n) for n in nodes], minor=False)
         ax.minorticks_off()
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
         ax.grid(alpha=0.3)
         ax.legend()
     return save(figure, path, overwrite=overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from math import isfinite
@@ -162,11 +163,11 @@ class Fit(L.LightningModule):
 
     def _means(self) -> dict[str, float]:
         """The mean over the samples of all processes, and a fresh start. A process without samples joins in."""
-        names = sorted(self._sums)
+        names = sorted(self._sums, key=_in_order)
         if self.trainer.world_size > 1:
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, {k: v.tolist() for k, v in self._sums.items()})
-            names = sorted(set().union(*gathered))
+            names = sorted(set().union(*gathered), key=_in_order)
             totals = {
                 k: torch.tensor([part.get(k, [0, 0]) for part in gathered], dtype=torch.float64).sum(0) for k in names
             }
@@ -181,3 +182,8 @@ def _try_out(schedule: LRScheduler) -> None:
     schedule.optimizer.step()
     if not isinstance(schedule, ReduceLROnPlateau):  # which wants what was reached
         schedule.step()
+
+
+def _in_order(name: str) -> list[str | int]:
+    """Of names that end in numbers, [2] before [10]."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -147,6 +147,9 @@ def test_points_are_refused_or_served(name):
     model, a, points = build(name, Grid.periodic((16, 16))), randn(name, 1, 16, 16), torch.rand(5, 2)
     if name in ANYWHERE:
         assert model(a, points).shape == (1, 2, 5)
+        for wrong in (torch.rand(5, 3), torch.rand(5), torch.rand(2, 5, 2)):  # dimensions, places, samples
+            with pytest.raises(InputError, match="points"):
+                model(a, wrong)
         return
     with pytest.raises(InputError):
         model(a, points)
