@@ -218,7 +218,7 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
         raise InputError(
             f"init_from={config['init_from']}: the weights of that {type(model).__name__} depend on its nodes, "
             f"{saved.window.grid_in.shape} in and {saved.window.grid_out.shape} out; this data has "
-            f"{window.grid_in.shape} and {window.grid_out.shape}"
+            f"{window.grid_in.shape} and {window.grid_out.shape}. Train a new one there, or give data on those nodes"
         ) from error
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
