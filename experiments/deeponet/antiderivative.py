@@ -1,6 +1,6 @@
 """The antiderivative study of the DeepONet paper: 10,000 functions, one random place of each, full batches.
 
-    python experiments/deeponet/antiderivative.py [--seed 0] [--iterations 50000] [--rate 5e-3] [--decay cosine]
+    python experiments/deeponet/antiderivative.py [--seed 0] [--iterations 50000] [--rate 3e-3] [--decay cosine]
                                                   [--threads 1] [--csv FILE]
 
 u: a Gaussian process of correlation length 0.2 on [0, 1], at 100 sensors; s' = u, s(0) = 0 at one uniform y of each u.
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=50_000)
-    parser.add_argument("--rate", type=float, default=5e-3)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--decay", choices=DECAYS, default="cosine")
     parser.add_argument("--every", type=int, default=1000, help="iterations between two looks at the validation pairs")
     parser.add_argument("--tests", type=int, default=100_000)
