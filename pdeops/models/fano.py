@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.attention import FeedForward, check_heads
 from pdeops.nn.fourier_attention import FourierAttention
-from pdeops.nn.on_grids import check_input, check_sizes
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes
 from pdeops.nn.patches import Patches, from_grid, to_wanted
 from pdeops.nn.pointwise import Pointwise
 
@@ -52,10 +51,7 @@ class FANO(nn.Module):
     ) -> None:
         super().__init__()
         d = grid_in.ndim
-        if grid_in.names != grid_out.names:
-            raise InputError(f"FANO keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= d <= 3:
-            raise InputError(f"FANO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        check_axes(type(self).__name__, grid_in, grid_out)
         check_sizes(width=width, depth=depth, hidden=hidden)
         check_heads(width, heads)
         self.cutting = Patches(grid_in, patches, modes)

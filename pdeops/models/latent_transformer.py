@@ -15,7 +15,7 @@ from pdeops.nn.attention import Attention, FeedForward, check_heads
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
 from pdeops.nn.moments import Windows
-from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis, nodes_wanted
 from pdeops.nn.on_points import check_values, grid_there, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD
@@ -60,10 +60,7 @@ class LatentTransformer(nn.Module):
     ) -> None:
         super().__init__()
         d = grid_in.ndim
-        if grid_in.names != grid_out.names:
-            raise InputError(f"LatentTransformer keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= d <= 3:
-            raise InputError(f"LatentTransformer works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        check_axes(type(self).__name__, grid_in, grid_out)
         self.patches = for_each_axis("patches", patches, grid_in)
         check_sizes(width=width, moments=moments, latent=latent, depth=depth, hidden=hidden, projection=projection)
         check_heads(latent, heads, "latent")

@@ -15,7 +15,7 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.deformation import Deformation
 from pdeops.nn.latent_spectral import with_blocks
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, for_each_axis, nodes_wanted
 from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.spectral_conv import SpectralConv
@@ -61,10 +61,7 @@ class PointLSM(nn.Module):
     ) -> None:
         super().__init__()
         d = grid_in.ndim
-        if grid_in.names != grid_out.names:
-            raise InputError(f"PointLSM keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= d <= 3:
-            raise InputError(f"PointLSM works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        check_axes(type(self).__name__, grid_in, grid_out)
         for key, size, least in (("width", width, 1), ("projection", projection, 1), ("code", code, 0)):
             if size < least:
                 raise InputError(f"model.{key}={size}: wanted at least {least}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.at_points import at_points, nearby
 from pdeops.nn.attention import Attention, FeedForward, check_heads, log_measure
-from pdeops.nn.on_grids import check_input, check_sizes, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, nodes_wanted
 from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD
@@ -48,10 +47,7 @@ class TNO(nn.Module):
         coordinates: bool = True,
     ) -> None:
         super().__init__()
-        if grid_in.names != grid_out.names:
-            raise InputError(f"TNO keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= grid_in.ndim <= 3:
-            raise InputError(f"TNO works on 1 to 3 axes; this grid has {grid_in.ndim}: {grid_in.names}")
+        check_axes(type(self).__name__, grid_in, grid_out)
         check_sizes(width=width, depth=depth, hidden=hidden)
         check_heads(width, heads)
         self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out

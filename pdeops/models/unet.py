@@ -13,7 +13,7 @@ from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_input, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 from pdeops.nn.unet import Norm
@@ -51,11 +51,8 @@ class UNet(nn.Module):
         resolution: Resolution = "resample",
     ) -> None:
         super().__init__()
-        name, d = type(self).__name__, grid_in.ndim
-        if grid_in.names != grid_out.names:
-            raise InputError(f"{name} keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= d <= 3:
-            raise InputError(f"{name} works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        d = grid_in.ndim
+        check_axes(type(self).__name__, grid_in, grid_out)
         for key, size in {"width": width, "projection": projection}.items():
             if size < 1:
                 raise InputError(f"model.{key}={size}: wanted at least 1")

@@ -10,7 +10,7 @@ from pdeops.bases.tables import bases
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.attention import FeedForward, check_heads
-from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
 from pdeops.nn.patch_attention import PatchAttention
 from pdeops.nn.patches import Patches, from_grid, to_wanted
 from pdeops.nn.pointwise import Pointwise
@@ -57,10 +57,7 @@ class ViTNO(nn.Module):
     ) -> None:
         super().__init__()
         d = grid_in.ndim
-        if grid_in.names != grid_out.names:
-            raise InputError(f"ViTNO keeps its axes; got {grid_in.names} in and {grid_out.names} out")
-        if not 1 <= d <= 3:
-            raise InputError(f"ViTNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
+        check_axes(type(self).__name__, grid_in, grid_out)
         check_sizes(width=width, depth=depth, hidden=hidden)
         check_heads(width, heads)
         self.cutting = Patches(grid_in, patches, modes)

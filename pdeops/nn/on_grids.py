@@ -29,6 +29,14 @@ def for_each_axis(name: str, given: Option | Sequence[Option], grid: Grid) -> tu
     return each
 
 
+def check_axes(name: str, grid_in: Grid, grid_out: Grid) -> None:
+    """Raise InputError unless both grids have the same axes, one to three."""
+    if grid_in.names != grid_out.names:
+        raise InputError(f"{name} keeps its axes; got {grid_in.names} in and {grid_out.names} out")
+    if not 1 <= grid_in.ndim <= 3:
+        raise InputError(f"{name} works on 1 to 3 axes; this grid has {grid_in.ndim}: {grid_in.names}")
+
+
 def check_input(model: OnGrids, a: Tensor) -> None:
     """Raise InputError unless a has the channels and as many axes as the model's inputs."""
     if a.ndim != model.grid_in.ndim + 2 or a.shape[1] != model.in_channels:

@@ -7,7 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, for_each_axis, nodes_wanted
 
 OWN = Grid((Axis("x", 16), Axis("y", 20, nodes="cell")))
 MODEL = SimpleNamespace(in_channels=2, grid_in=OWN, grid_out=OWN.resized((32, 20)))
@@ -45,3 +45,12 @@ def test_an_input_has_the_models_channels_and_axes():
     for wrong in ((3, 1, 5, 6), (2, 5, 6), (3, 2, 5, 6, 7)):
         with pytest.raises(InputError, match=r"got an input of shape \(.*\); wanted \(batch, 2 channels, x, y\)"):
             check_input(MODEL, torch.zeros(wrong))
+
+
+def test_a_model_keeps_one_to_three_axes():
+    check_axes("Model", OWN, OWN.resized((3, 4)))
+    with pytest.raises(InputError, match=r"Model keeps its axes; got \('x', 'y'\) in and \('x',\) out"):
+        check_axes("Model", OWN, OWN[:1])
+    four = Grid([Axis(name, 4) for name in "wxyz"])
+    with pytest.raises(InputError, match="Model works on 1 to 3 axes; this grid has 4"):
+        check_axes("Model", four, four)
