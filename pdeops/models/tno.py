@@ -91,9 +91,9 @@ class TNO(nn.Module):
         x, v = scaled(self, own, a), a.flatten(2).mT
         known = v.shape[1]
         if out is not None:
-            check_values(self, a.flatten(2), own, out)
+            y = scaled(self, out, a)
             asked = at_points(a.movedim(1, -1), grid, out.x, INWARD)
-            v, x = torch.cat([v, asked], 1), _joined(x, scaled(self, out, a))
+            v, x = torch.cat([v, asked], 1), _joined(x, y)
         u = self._values(v, x, log_measure(grid), known)
         return u[:, 0 if out is None else known :].mT
 

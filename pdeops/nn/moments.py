@@ -68,10 +68,8 @@ class Windows:
 
     def _along(self, table: Build, v: Tensor, grid: Grid) -> Tensor:
         for i, axis in enumerate(grid, 1):
-            x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
             what = axis.resized(2), self.patches[i - 1], self.moments
-            x = tables.apply(table(what, (axis.n,), v.dtype, v.device), x)
-            v = x.view(*v.shape[:i], -1, *v.shape[i + 1 :])
+            v = tables.along(table(what, (axis.n,), v.dtype, v.device), v, i)
         return v
 
     def _values(self, i: int, x: Tensor) -> tuple[Tensor, Tensor]:

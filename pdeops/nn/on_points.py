@@ -10,11 +10,9 @@ from torch import Tensor
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.on_grids import OnGrids
-from pdeops.nn.queries import check_points
+from pdeops.nn.queries import MARGIN, check_points
 from pdeops.points import Points
 from pdeops.watched import watched
-
-MARGIN = 1e-4  # of the domain's lengths: what round-off may take places beyond it
 
 
 def check_values(model: OnGrids, a: Tensor, points: Points, out: Points | None) -> None:

@@ -17,7 +17,7 @@ from pdeops.grid import Axis, Grid, Nodes
 from pdeops.nn import tables
 from pdeops.nn.at_points import at_points
 from pdeops.nn.on_grids import OnGrids, for_each_axis, nodes_wanted
-from pdeops.nn.on_points import check_values, grid_there, nodes, points_there, scaled
+from pdeops.nn.on_points import grid_there, points_there, scaled
 from pdeops.nn.resample import INWARD, OUTWARD, onto
 
 
@@ -115,9 +115,7 @@ class Patches:
         v = v.permute(0, *(k for i in range(1, d + 1) for k in (i, i + d)), 2 * d + 1)
         v = v.reshape(v.shape[0], *(p * k for p, k in zip(self.counts, sizes, strict=True)), v.shape[-1])
         for i, (axis, count, size) in enumerate(zip(lattice, self.counts, sizes, strict=True), 1):
-            table = _continuous(axis.nodes, (count, size), v.dtype, v.device)
-            x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
-            v = tables.apply(table, x).view(*v.shape[:i], axis.n, *v.shape[i + 1 :])
+            v = tables.along(_continuous(axis.nodes, (count, size), v.dtype, v.device), v, i)
         return v
 
     def sizes(self, lattice: Grid) -> tuple[int, ...]:
@@ -159,8 +157,7 @@ def to_wanted(u: Tensor, lattice: Grid, model: OnGrids, a: Tensor, out: Grid | T
     """(B, *lattice, C) -> (B, C, *n) on the grid wanted, or (B, C, N) at points (N, d) or (B, N, d)."""
     if isinstance(out, Tensor):
         points = points_there(model, out, a)
-        check_values(model, a.flatten(2), nodes(model.grid_in.resized(a.shape[2:]), a), points)
-        scaled(model, points, a)
+        scaled(model, points, a)  # which refuses what is outside
         return at_points(u, lattice, points.x, OUTWARD).movedim(-1, 1)
     there = grid_there(model, model.grid_out.resized(nodes_wanted(model, a.shape[2:], out)))
     return onto(u, lattice, there, OUTWARD).movedim(-1, 1)

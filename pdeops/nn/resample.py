@@ -59,13 +59,11 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
 
 def _along(v: Tensor, i: int, here: Axis, there: Axis, n: int, order: int) -> Tensor:
     """From the nodes of v's dimension i, of the kind of `here`, to n of the kind of `there`."""
-    x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
-    if here.periodic:
-        x = Transform([Fourier(half=True)]).interpolate(x, (n,))
-    else:
+    if not here.periodic:
         what = here.resized(2), there.resized(2), order
-        x = tables.apply(_local(what, (v.shape[i], n), v.dtype, v.device), x)
-    return x.view(*v.shape[:i], n, *v.shape[i + 1 :])
+        return tables.along(_local(what, (v.shape[i], n), v.dtype, v.device), v, i)
+    x = v.reshape(prod(v.shape[:i]), v.shape[i], prod(v.shape[i + 1 :]))
+    return Transform([Fourier(half=True)]).interpolate(x, (n,)).view(*v.shape[:i], n, *v.shape[i + 1 :])
 
 
 def onto_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -23,6 +24,12 @@ def apply(table: Tensor, x: Tensor, onto: Tensor | None = None) -> Tensor:
         tables = table.expand(x.shape[0], -1, -1)
         return torch.bmm(tables, x) if onto is None else torch.baddbmm(onto, tables, x)
     return _Apply.apply(table, *inputs)
+
+
+def along(table: Tensor, v: Tensor, dim: int) -> Tensor:
+    """table (r, k), a constant, times v (..., k, ...) along its dimension `dim`: (..., r, ...)."""
+    x = v.reshape(prod(v.shape[:dim]), v.shape[dim], prod(v.shape[dim + 1 :]))
+    return apply(table, x).view(*v.shape[:dim], table.shape[0], *v.shape[dim + 1 :])
 
 
 class _Apply(torch.autograd.Function):

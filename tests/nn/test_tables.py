@@ -67,3 +67,10 @@ def test_transforms_of_functions_see_torchs_operators():
     table, x = torch.randn(18, 64), torch.randn(40, 64, 16)
     _, tangent = torch.func.jvp(lambda v: tables.apply(table, v), (x,), (x,))
     torch.testing.assert_close(tangent, plain(table, x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_along_a_dimension(dim):
+    v, table = torch.randn(2, 3, 4, 5, dtype=torch.float64), torch.randn(6, (2, 3, 4, 5)[dim], dtype=torch.float64)
+    expected = torch.tensordot(v, table, ([dim], [1])).movedim(-1, dim)
+    torch.testing.assert_close(tables.along(table, v, dim), expected)
