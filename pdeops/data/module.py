@@ -20,6 +20,7 @@ from pdeops.data.convert import convert
 from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
+from pdeops.data.fresh import Fresh, Onwards
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
 from pdeops.data.queries import Draws, Fixed, Queries
 from pdeops.data.sampler import Drawn, spread
@@ -42,6 +43,9 @@ class DataModule(L.LightningDataModule):
     it is an accelerator with room, else memory up to 4 GiB, else the file.
     workers: processes that read ahead (only without a cache).
     shuffle_seed: of the order of training samples.
+    fresh: train on the problem's inputs alone, so many steps of an epoch, none of them twice (`Fresh`), by a loss that
+    needs no solution; None: on the file's samples. They depend on shuffle_seed and their number alone. Validation and
+    tests have the file's samples; what channels are normalised by is that of inputs.
     windows: of each trajectory, where it is longer than the window: in an epoch of training so many, drawn anew each
     epoch, in validation and tests so many, evenly spaced; None: all.
     augment_transpose: also train on every sample with its two space axes swapped, drawn at random; right
@@ -69,6 +73,7 @@ class DataModule(L.LightningDataModule):
     queries: int | None = None
     query_draws: Draws = "batch"
     noise: float = 0.0
+    fresh: int | None = None
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -95,6 +100,10 @@ class DataModule(L.LightningDataModule):
                 f"data.noise={self.noise} is for the states at the start of a segment, and there are no segments: set "
                 "data.window.segment, or data.noise=0"
             )
+        if self.fresh is not None and self.fresh < 1:
+            raise InputError(f"data.fresh={self.fresh}: wanted at least 1 step of an epoch, or null for the file's samples")
+        if self.fresh is not None and self.problem is None:
+            raise InputError(f"data.fresh={self.fresh} draws inputs from a problem, and problem=null: set data.fresh=null")
         self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
@@ -123,7 +132,13 @@ class DataModule(L.LightningDataModule):
             except InputError as error:
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
         self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
+        if self.fresh is not None:
+            self._fresh(window)
         return window
+
+    def _fresh(self, window: Window) -> Fresh:
+        assert self.problem is not None
+        return Fresh(self.problem, window, apart(self.shuffle_seed, "fresh"))
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -149,7 +164,10 @@ class DataModule(L.LightningDataModule):
         return self.open().path
 
     def channel_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mean and deviation of each input channel, then of each output channel, over the training split."""
+        """Mean and deviation of each input channel, then of each output channel, over the training split; with fresh
+        inputs, of which no solution is known, over some of them: an output that is no input then has 0 and NaN."""
+        if self.fresh is not None:
+            return self._fresh_stats()
         stats = self.open().stats
 
         def of(names: Sequence[str], key: str) -> Tensor:
@@ -160,6 +178,19 @@ class DataModule(L.LightningDataModule):
             of(window.out_names, "mean"),
             of(window.out_names, "std"),
         )
+
+    def fresh_inputs(self, n: int = 256) -> Tensor:
+        """The first n of the fresh inputs (n, C_in, *grid_in), float64."""
+        return self._fresh(self.window).inputs(range(n))
+
+    def _fresh_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        of = {name.split("[")[0]: a for name, a in zip(self.window.in_names, self.fresh_inputs().unbind(1), strict=True)}
+        names = [[name.split("[")[0] for name in side] for side in (self.window.in_names, self.window.out_names)]
+        means, deviations = ({name: f(a) for name, a in of.items()} for f in (torch.mean, torch.std))
+        zero, unknown = torch.zeros((), dtype=torch.float64), torch.full((), torch.nan, dtype=torch.float64)
+        mean_in, mean_out = (torch.stack([means.get(name, zero) for name in side]) for side in names)
+        std_in, std_out = (torch.stack([deviations.get(name, unknown) for name in side]) for side in names)
+        return mean_in, std_in, mean_out, std_out
 
     def training_outputs(self) -> Tensor:
         """The targets (N, C_out, *grid_out) of all training windows, or of the `windows` evenly spaced ones."""
@@ -188,10 +219,14 @@ class DataModule(L.LightningDataModule):
         return {"none": None, "memory": torch.device("cpu"), "device": device}[self.cache]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        dataset = Windows(self.fields("train"), self.window)
         rank, world = self._rank()
         if self.batch_size % world:
             raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
+        if self.fresh is not None:
+            self.open()
+            onwards = Onwards(self.fresh * self.batch_size, world, rank)
+            return self._loader(self._fresh(self.window), self.batch_size // world, onwards)
+        dataset = Windows(self.fields("train"), self.window)
         # also on one process: the order of the samples then does not depend on the number of processes
         sampler: DistributedSampler[int] = (
             DistributedSampler(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
@@ -238,7 +273,7 @@ class DataModule(L.LightningDataModule):
         sampler: DistributedSampler[int] | None = None,
     ) -> DataLoader[Batch]:
         held = all(fields.held for fields in self._fields.values())
-        workers = 0 if held else self.workers
+        workers = 0 if held and not isinstance(dataset, Fresh) else self.workers
         return DataLoader(
             dataset,
             batch_size=batch_size,

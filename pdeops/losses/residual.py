@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor
 
-from pdeops.bases.differences import series_differentiation_matrix
+from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.losses.mild import MildResidual
 from pdeops.losses.supervised import on_a_lattice
+from pdeops.nn.resample import spectrally
 from pdeops.norms import OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
@@ -28,6 +31,11 @@ class Residual:
     ansatz: (period, modes, start) of a model whose prediction is a trigonometric series in time with the last history
     frame's values at time 0. Then that frame and the prediction are the trajectory, and its derivative is the series'
     own, exact at any distance of the frames.
+    collocation: the lattice of a model that is a polynomial in time, or between walls, and of which it is asked there
+    (`Batch.out`): the residual is that of these polynomials, in double precision. Time has chebyshev nodes, the first of
+    them that of the initial state.
+    mild: of an evolution, the mild residual instead (`MildResidual`), s=None then being 0.
+    relative: the norm over that of the residual of zero; of an evolution, of the last history frame at all times.
     Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
     """
 
@@ -37,17 +45,30 @@ class Residual:
         *,
         problem: Problem | None,
         s: float | None = None,
+        mild: bool = False,
+        relative: bool = False,
         ansatz: tuple[float, int, float] | None = None,
+        collocation: Grid | None = None,
     ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
         problem = window.posed(problem)
-        self.window, self.problem, self.s, self.ansatz = window, problem, s, ansatz
+        self.window, self.problem = window, problem
+        self.s, self.mild, self.relative = s, mild, relative
+        self.ansatz, self.collocation = ansatz, collocation
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
-        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
+        frames = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
+        self.grid = frames if collocation is None else collocation
+        if s is None and mild:
+            s = 0
         self.norm = OnLattice(self.grid, weak_norm if s is None else partial(Sobolev, s=s))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
-        if ansatz is not None:
+        if mild:
+            self.residual = MildResidual(problem, known=self.history)
+        elif collocation is not None and window.evolves:
+            times = collocation[0].points()
+            self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
+        elif ansatz is not None:
             if not (window.evolves and isinstance(problem, Evolution)):
                 raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
             period, modes, _ = ansatz  # a series is one from any start
@@ -56,7 +77,40 @@ class Residual:
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         on_a_lattice(batch)
+        if self.collocation is not None and batch.out == self.collocation:
+            a, start = self._given(batch.a)
+            return self._size(a, start, u.double(), self.collocation).mean()
+        start = None
         if self.window.evolves:
-            u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
+            joint = self.window.joint_frames(batch.a, u)
+            u, start = joint[:, :, self.window.n_in - self.history :], joint[:, :, self.window.n_in - 1]
         grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])
-        return self.norm(self.residual(batch.a, u, grid)).mean()
+        return self._size(batch.a, start, u, grid).mean()
+
+    def scale(self, a: Tensor) -> float:
+        """||r(0)|| over ||r(v) - r(0)||, v the inputs (or, of several outputs, the first of them) as a solution: how
+        large solutions are, by the linear part of the equation and inputs a (B, C_in, *grid_in) alone."""
+        inputs, grid = self._given(a)[0], self.grid
+        v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
+        v = self.problem.constrain(inputs, v, grid)
+        at_zero = self.residual(inputs, torch.zeros_like(v), grid)
+        there = self.norm(self.residual(inputs, v, grid) - at_zero)
+        return float(self.norm(at_zero).mean() / there.mean())
+
+    def _size(self, a: Tensor, start: Tensor | None, u: Tensor, grid: Grid) -> Tensor:
+        """(B, n_eq): the residual's norm. start: (B, C, *space), the last known frame of an evolution."""
+        size = self.norm(self.residual(a, u, grid))
+        if not self.relative:
+            return size
+        still = torch.zeros_like(u) if start is None else start.unsqueeze(2).expand_as(u).to(u)
+        with torch.no_grad():
+            reference = self.norm(self.residual(a, still, grid))
+        return size / reference.where(reference > 0, 1.0)
+
+    def _given(self, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The problem's inputs on `collocation`'s space, and of an evolution the state it starts from; float64."""
+        space, there = self.window.grid_out.space, self.grid.space
+        inputs = self.window.problem_inputs(a) if self.window.evolves else a
+        inputs = inputs.double().movedim(1, -1)
+        inputs = spectrally(inputs, space.resized(inputs.shape[1:-1]), there).movedim(-1, 1)
+        return inputs, inputs[:, : len(self.window.targets)] if self.window.evolves else None

@@ -75,7 +75,13 @@ class Fit(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
 
+    def _asked(self, batch: Batch) -> Batch:
+        """The batch with the lattice on which the loss wants the prediction."""
+        lattice = getattr(self.loss, "collocation", None)
+        return batch if lattice is None else batch._replace(out=lattice)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch = self._asked(batch)
         loss = self.loss(self.surrogate(batch.a, batch.out), batch)
         size = len(batch.a)
         self.log(
@@ -93,7 +99,9 @@ class Fit(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         u = self.surrogate(batch.a, batch.out)
-        self._add("val/loss", self.loss(u, batch).expand(len(u)))
+        asked = self._asked(batch)
+        loss = self.loss(u if asked is batch else self.surrogate(batch.a, asked.out), asked)
+        self._add("val/loss", loss.expand(len(u)))
         if batch.u is not None:
             frames, truth = self.surrogate.window.unstack(u), self.surrogate.window.unstack(batch.u)
             self._add("val/relative_l2", self.panel.only("relative_l2", frames, truth))

@@ -1,0 +1,185 @@
+"""Neural spectral method: a function of the whole domain, given by its values on a lattice of few nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, pi
+
+import torch
+from torch import Tensor, nn
+
+from pdeops.bases.tables import Name, bases
+from pdeops.constants import constant
+from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
+from pdeops.nn.block import Block
+from pdeops.nn.coordinates import coordinates
+from pdeops.nn.interpolants import at_places, lattice_of, on_lattice
+from pdeops.nn.mixing import Weights
+from pdeops.nn.mlp import MLP
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis, nodes_wanted
+from pdeops.nn.queries import check_points
+from pdeops.nn.resample import spectrally
+from pdeops.nn.spectral_conv import SpectralConv
+
+
+class NSM(nn.Module):
+    """u(x) = sum_k c_k phi_k(x), c = T Q(v_L), v_0 = P(a, x), v_{l+1} = gelu(S_l v_l + W_l v_l) on `nodes` per axis,
+    whatever the resolution of `a` and of what is asked for.
+
+    The series of u satisfies the conditions of its axes for any weights: Fourier's along periodic axes; polynomials along
+    others, those that vanish (or whose slopes do) at both ends of dirichlet (neumann) axes. Where a history comes in and
+    later frames are wanted (`data.window.history=time`), u(t) = w + (t - t_0) / T N(t), w the last frame, N the
+    polynomial in time. Pointwise work is done on values, and transforms are those of the spectral convolutions S alone
+    (`nn.spectral_conv`, by the FNO's blocks); every path from a to u goes through the activations.
+
+    `collocation`: the lattice on which a residual of u is to be formed, `oversampling` times as fine, so that a
+    product of as many factors is resolved; there values come in double precision. `out`: any grid of the same axes
+    within the domain, or points (N, d), (B, N, d).
+
+    width, depth, lifting_ratio, projection_ratio, mlp_ratio, weights, rank: as in `FNO`; modes: coefficients that S
+    mixes per axis, at most what `nodes` hold; basis: of S per axis, "auto": fourier on periodic axes, chebyshev on
+    others; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
+    periodic alone, and the operator commutes with translations along the others.
+
+    Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), whose own formulation is
+    `models.nsm_published`. Raises InputError on sizes out of range, other axes, places outside of the domain, and inputs
+    of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        grid_in: Grid,
+        grid_out: Grid,
+        *,
+        width: int = 32,
+        modes: int | Sequence[int] = 16,
+        nodes: int | Sequence[int] = 32,
+        depth: int = 4,
+        mlp_ratio: float = 0.0,
+        lifting_ratio: float = 2.0,
+        projection_ratio: float = 2.0,
+        basis: str | Sequence[str] = "auto",
+        weights: Weights = "dense",
+        rank: float = 0.42,
+        coordinates: bool = True,
+        oversampling: float = 2.0,
+    ) -> None:
+        super().__init__()
+        check_axes(type(self).__name__, grid_in, grid_out)
+        check_sizes(width=width, depth=depth)
+        if not oversampling >= 1:
+            raise InputError(f"model.oversampling={oversampling}: wanted at least 1")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.grid_in, self.grid_out = grid_in, grid_out
+        self.width, self.depth, self.mlp_ratio = width, depth, mlp_ratio
+        self.lifting_ratio, self.projection_ratio = lifting_ratio, projection_ratio
+        self.modes = for_each_axis("modes", modes, grid_out)
+        self.nodes = for_each_axis("nodes", nodes, grid_out)
+        self.basis = for_each_axis("basis", basis, grid_out)
+        self.weights, self.rank = weights, rank
+        self.coordinates, self.oversampling = coordinates, oversampling
+        for name, sizes, least in (("modes", self.modes, 1), ("nodes", self.nodes, 4)):
+            if min(sizes) < least:
+                raise InputError(f"model.{name}={list(sizes)}: wanted at least {least} per axis")
+
+        self.evolves = grid_in.time is not None and grid_in.time != grid_out.time
+        if self.evolves and in_channels < out_channels:
+            raise InputError(f"{in_channels} channels in, {out_channels} out: of an evolution the states come first")
+        self.lattice = lattice_of(grid_out, self.nodes)
+        frames = grid_in[0].n if self.evolves else 1
+        places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.lattice)
+        names = [_basis(axis, name) for axis, name in zip(self.lattice, self.basis, strict=True)]
+        chosen = bases(self.lattice, names)
+        self.lifting = MLP(frames * in_channels + places, round(lifting_ratio * width), width)
+        self.blocks = nn.ModuleList(
+            Block(
+                SpectralConv(width, width, self.modes, bases=chosen, weights=weights, rank=rank),
+                width,
+                round(mlp_ratio * width),
+            )
+            for _ in range(depth)
+        )
+        self.projection = MLP(width, round(projection_ratio * width), out_channels)
+
+    @property
+    def collocation(self) -> Grid:
+        """Where a residual of the output is to be formed."""
+        degrees = (axis.n + 1 if axis.name == "time" and self.evolves else axis.n for axis in self.lattice)
+        return self.lattice.resized([ceil(self.oversampling * n) for n in degrees])
+
+    def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out, or N)."""
+        check_input(self, a)
+        return self.head(self.features(a), a, out)
+
+    def features(self, a: Tensor) -> Tensor:
+        """The network's values on the lattice, (B, *nodes, out_channels)."""
+        v = self._on_lattice(a)
+        places = _places((self.lattice, self.coordinates), (), v.dtype, v.device)
+        v = self.lifting(torch.cat([v, places.expand(*v.shape[:-1], -1)], -1))
+        for block in self.blocks:
+            v = block(v)
+        return self.projection(v)
+
+    def head(self, v: Tensor, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
+        """`forward` from these `features`: their function, with its conditions, where it is wanted."""
+        if isinstance(out, Tensor):
+            y = check_points(self, out, a)
+            u = at_places(v, self.lattice, y).movedim(-1, 1)
+            return u if not self.evolves else u + at_places(*self._start(a), y[..., 1:]).movedim(-1, 1)
+        grid = self._grid(a, out)
+        if grid == self.collocation:
+            a, v = a.double(), v.double()
+        u = on_lattice(v, self.lattice, grid).movedim(-1, 1)
+        if not self.evolves:
+            return u
+        w, space = self._start(a)
+        return u + spectrally(w, space, grid.space).movedim(-1, 1).unsqueeze(2)
+
+    def _start(self, a: Tensor) -> tuple[Tensor, Grid]:
+        """The last frame (B, *space, out_channels) of a history, and its grid."""
+        return a[:, : self.out_channels, -1].movedim(1, -1), self.grid_in.space.resized(a.shape[3:])
+
+    def _on_lattice(self, a: Tensor) -> Tensor:
+        """The input at the lattice's nodes, (B, *nodes, C): of an evolution its frames, the same at all times."""
+        if not self.evolves:
+            return spectrally(a.movedim(1, -1), self.grid_in.resized(a.shape[2:]), self.lattice)
+        if a.shape[2] != self.grid_in[0].n:
+            raise InputError(f"a history of {a.shape[2]} frames; this NSM was built for {self.grid_in[0].n}")
+        frames, space = a.flatten(1, 2).movedim(1, -1), self.grid_in.space.resized(a.shape[3:])
+        v = spectrally(frames, space, self.lattice.space)
+        return v.unsqueeze(1).expand(-1, self.nodes[0], *v.shape[1:])
+
+    def _grid(self, a: Tensor, out: Grid | Tensor | None) -> Grid:
+        """Where the output is wanted; without `out` at the resolution of `a`."""
+        own = self.grid_out
+        if isinstance(out, Grid):
+            if out.names == own.space.names:  # at the trained times
+                out = own[: own.ndim - out.ndim] + out
+            if out.names == own.names:
+                check_points(self, torch.stack([axis.points()[[0, -1]] for axis in out], -1), a)
+                return out
+        return own.resized(nodes_wanted(self, a.shape[2:], out))
+
+
+def _basis(axis: Axis, name: str) -> Name:
+    """The basis of an axis in which `auto` puts the spectral convolution."""
+    return name if name != "auto" else "fourier" if axis.periodic else "chebyshev"  # type: ignore[return-value]
+
+
+@constant
+def _places(what: tuple[Grid, bool], sizes: tuple[()], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(*nodes, features): the coordinates of axes that are not periodic, in [0, 1]; cos and sin of periodic ones, if all
+    are wanted."""
+    grid, everywhere = what
+    scaled = coordinates(grid, grid.shape, torch.empty((), dtype=torch.float64))
+    features = [torch.empty(*grid.shape, 0, dtype=torch.float64)]
+    for axis, s in zip(grid, scaled.unsqueeze(-1), strict=True):
+        if not axis.periodic:
+            features.append(s)
+        elif everywhere:
+            features += [(2 * pi * s).cos(), (2 * pi * s).sin()]
+    return torch.cat(features, -1).to(device, dtype)
