@@ -175,8 +175,8 @@ def _rehearse_fresh(config: dict[str, Any], window: Window, loss: Any) -> None:
 
 
 def _loss(config: dict[str, Any], window: Window, model: Any, deviations: list[float] | None = None) -> Any:
-    """The loss; one that is given no ansatz in time, or no lattice of its own, has that of the model, one without a scale
-    has the deviations."""
+    """The loss; one that is given no ansatz in time, or no lattice, has that of the model, one without a scale has the
+    deviations."""
     node = config["loss"]
     known = {"scale": deviations} | {name: getattr(model, name, None) for name in ("ansatz", "collocation")}
     return build("loss", node, window, **{k: v for k, v in known.items() if k in node and node[k] is None})

@@ -101,9 +101,13 @@ class DataModule(L.LightningDataModule):
                 "data.window.segment, or data.noise=0"
             )
         if self.fresh is not None and self.fresh < 1:
-            raise InputError(f"data.fresh={self.fresh}: wanted at least 1 step of an epoch, or null for the file's samples")
+            raise InputError(
+                f"data.fresh={self.fresh}: wanted at least 1 step of an epoch, or null for the file's samples"
+            )
         if self.fresh is not None and self.problem is None:
-            raise InputError(f"data.fresh={self.fresh} draws inputs from a problem, and problem=null: set data.fresh=null")
+            raise InputError(
+                f"data.fresh={self.fresh} draws inputs from a problem, and problem=null: set data.fresh=null"
+            )
         self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
@@ -184,7 +188,9 @@ class DataModule(L.LightningDataModule):
         return self._fresh(self.window).inputs(range(n))
 
     def _fresh_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        of = {name.split("[")[0]: a for name, a in zip(self.window.in_names, self.fresh_inputs().unbind(1), strict=True)}
+        of = {
+            name.split("[")[0]: a for name, a in zip(self.window.in_names, self.fresh_inputs().unbind(1), strict=True)
+        }
         names = [[name.split("[")[0] for name in side] for side in (self.window.in_names, self.window.out_names)]
         means, deviations = ({name: f(a) for name, a in of.items()} for f in (torch.mean, torch.std))
         zero, unknown = torch.zeros((), dtype=torch.float64), torch.full((), torch.nan, dtype=torch.float64)

@@ -65,7 +65,7 @@ class Residual:
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
-        elif collocation is not None and window.evolves:
+        elif collocation is not None and isinstance(problem, Evolution):
             times = collocation[0].points()
             self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
         elif ansatz is not None:

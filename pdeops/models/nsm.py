@@ -78,7 +78,7 @@ class NSM(nn.Module):
         self.lifting_ratio, self.projection_ratio = lifting_ratio, projection_ratio
         self.modes = for_each_axis("modes", modes, grid_out)
         self.nodes = for_each_axis("nodes", nodes, grid_out)
-        self.basis = for_each_axis("basis", basis, grid_out)
+        self.basis: tuple[str, ...] = for_each_axis("basis", basis, grid_out)
         self.weights, self.rank = weights, rank
         self.coordinates, self.oversampling = coordinates, oversampling
         for name, sizes, least in (("modes", self.modes, 1), ("nodes", self.nodes, 4)):

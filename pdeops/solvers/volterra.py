@@ -15,8 +15,8 @@ from pdeops.errors import InputError
 
 
 class Volterra:
-    """y(t_j) = int_{t_0}^{t_j} exp((t_j - s) L) g(s) ds at nodes t_0 < t_1 < ..., exact for the polynomial g through its
-    values there, however stiff L.
+    """y(t_j) = int_{t_0}^{t_j} exp((t_j - s) L) g(s) ds at nodes t_0 < t_1 < ..., exact for the polynomial through the
+    values of g there, however stiff L.
 
     On [t_0, t_j] g is a Legendre series, and int_{-1}^1 exp(z x) P_m(x) dx = 2 i_m(z), i_m(z) = (pi / 2 z)^(1/2)
     I_{m+1/2}(z), the modified spherical Bessel functions. Of many nodes they should be Chebyshev's.
@@ -34,7 +34,7 @@ class Volterra:
         self._weights = tables[torch.from_numpy(which.ravel())].to(linear.device)  # (modes, n, n)
 
     def __call__(self, g: Tensor) -> Tensor:
-        """Complex g (n, ..., *modes) -> y, of the same shape; `modes` as `linear` has them, where it has 1 any number."""
+        """Complex g (n, ..., *modes) -> y, of the same shape; `linear` may have 1 in the place of a number of modes."""
         n, d = len(g), len(self.shape)
         batch, modes = g.shape[1 : g.ndim - d], g.shape[g.ndim - d :]
         if prod(self.shape) != prod(modes):  # a symbol that channels share
