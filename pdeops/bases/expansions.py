@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pdeops.bases.polynomials import Fine, Spectrum
+from pdeops.bases.polynomials import Fine, LegendreSeries, ShenSeries, Spectrum
+from pdeops.bases.waves import CosineSeries, SineSeries
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
@@ -59,9 +61,13 @@ class Expansion:
         self.series = tuple(series)
         self.grid = Grid(s.axis for s in self.series)
         self.modes = tuple(s.modes for s in self.series)
-        self.eigenvalues = torch.zeros((), dtype=torch.float64)
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
         for s in self.series:
-            self.eigenvalues = self.eigenvalues.unsqueeze(-1) + s.eigen().eigenvalues
+            total = total.unsqueeze(-1) + s.eigen().eigenvalues
+        return total
 
     def __repr__(self) -> str:
         return " x ".join(f"{type(s).__name__}({s.axis.name!r}, {s.modes})" for s in self.series)
@@ -178,19 +184,33 @@ def along(table: Tensor, v: Tensor, dim: int) -> Tensor:
 
 
 def weights_of(eigenvalues: Tensor, s: float, alpha: float) -> Tensor:
-    """(alpha + lambda)^s. Raises InputError unless all alpha + lambda are positive (to round-off of the largest)."""
-    total = alpha + eigenvalues
-    if not total.min() > 1e-14 * total.max():
-        raise InputError(
-            f"alpha={alpha}: wanted alpha > 0, as the smallest eigenvalue of -Laplace here is "
-            f"{float(eigenvalues.min()):g}"
-        )
-    return total**s
+    """(alpha + lambda)^s. Raises InputError unless alpha > 0, or alpha = 0 and all eigenvalues of -Laplace are
+    positive."""
+    least = float(eigenvalues.min())
+    if not (alpha > 0 or (alpha == 0 and least > 1e-12 * float(eigenvalues.max()))):
+        raise InputError(f"alpha={alpha}: wanted alpha > 0, as the least eigenvalue of -Laplace here is {least:g}")
+    return (alpha + eigenvalues) ** s
 
 
 def orthonormal(series: Series) -> Tensor:
     """(modes, modes): coefficients -> those of the orthonormal eigenfunctions."""
     return series.eigen().vectors.T @ series.gram()
+
+
+def between_walls(axis: Axis) -> Series | None:
+    """The series whose eigenfunctions are those of -d^2/dx^2 on an axis with walls, by its nodes and boundary type:
+    Shen's on chebyshev nodes with bc="dirichlet", all polynomials on others, sines or cosines on uniform and cell nodes
+    with bc="dirichlet" or "neumann"; else None."""
+    match axis.nodes, axis.bc:
+        case "chebyshev", "dirichlet":
+            return ShenSeries(axis)
+        case "chebyshev", _:
+            return LegendreSeries(axis)
+        case "uniform" | "cell", "dirichlet":
+            return SineSeries(axis)
+        case "uniform" | "cell", "neumann":
+            return CosineSeries(axis)
+    return None
 
 
 def _family(series: Any) -> Any:

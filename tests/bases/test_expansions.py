@@ -143,9 +143,7 @@ def test_an_eigenfunction_has_the_norm_of_its_eigenvalue(basis, s):
 def test_alpha_may_be_zero_where_walls_hold_the_field():
     basis = PRODUCTS[1]
     assert float(basis.norm2(coefficients(basis), -1, 0.0)) > 0
-    with pytest.raises(
-        InputError, match=r"alpha=0\.0: wanted alpha > 0, as the smallest eigenvalue of -Laplace here is"
-    ):
+    with pytest.raises(InputError, match=r"alpha=0\.0: wanted alpha > 0, as the least eigenvalue of -Laplace here is"):
         PRODUCTS[0].norm2(coefficients(PRODUCTS[0]), -1, 0.0)
 
 
