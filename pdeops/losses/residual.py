@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from pdeops.grid import Grid
 from pdeops.losses.mild import MildResidual
 from pdeops.losses.supervised import on_a_lattice
 from pdeops.nn.resample import spectrally
-from pdeops.norms import OnLattice, Sobolev, weak_norm
+from pdeops.norms import CoefficientSum, Norm, OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
 from pdeops.window import Batch, Window
@@ -23,8 +24,10 @@ from pdeops.window import Batch, Window
 class Residual:
     """mean over samples and equations of ||r(u)||_{H^s}, r the strong residual of the problem.
 
-    Formed on the lattice in space on which u comes. s=None: `weak_norm`, H^-1 on tori and L2 between walls, where
-    there is no H^s.
+    Formed on the lattice in space on which u comes. s=None: `weak_norm`, H^-1 on tori and L2 between walls. s, alpha:
+    of `norms.Sobolev`, between walls too; s="coefficients": `norms.CoefficientSum`, as published. Of -Laplace u = f, u = 0 on the walls, s = -2 with alpha = 0 is the error in
+    L2, and s = -1 its gradient's: exactly, if the values on the walls are those of f + Laplace u; with the zeros that
+    collocation leaves there, to about 1e-4 of it.
 
     Of an evolution, the history and the prediction together are the trajectory whose residual is taken; its
     time derivative is as good as the frames are close (`Evolution.residual`).
@@ -44,7 +47,8 @@ class Residual:
         window: Window,
         *,
         problem: Problem | None,
-        s: float | None = None,
+        s: float | Literal["coefficients"] | None = None,
+        alpha: float = 1.0,
         mild: bool = False,
         relative: bool = False,
         ansatz: tuple[float, int, float] | None = None,
@@ -54,14 +58,12 @@ class Residual:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
         problem = window.posed(problem)
         self.window, self.problem = window, problem
-        self.s, self.mild, self.relative = s, mild, relative
+        self.s, self.alpha, self.mild, self.relative = s, alpha, mild, relative
         self.ansatz, self.collocation = ansatz, collocation
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
         frames = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
         self.grid = frames if collocation is None else collocation
-        if s is None and mild:
-            s = 0
-        self.norm = OnLattice(self.grid, weak_norm if s is None else partial(Sobolev, s=s))
+        self.norm = OnLattice(self.grid, _norm(0 if s is None and mild else s, alpha))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
@@ -114,3 +116,11 @@ class Residual:
         inputs = inputs.double().movedim(1, -1)
         inputs = spectrally(inputs, space.resized(inputs.shape[1:-1]), there).movedim(-1, 1)
         return inputs, inputs[:, : len(self.window.targets)] if self.window.evolves else None
+
+
+def _norm(s: float | Literal["coefficients"] | None, alpha: float) -> Callable[[Grid], Norm]:
+    if isinstance(s, str):
+        if s != "coefficients":
+            raise InputError(f"loss.s={s!r}: wanted a number, coefficients (their plain sum), or null")
+        return CoefficientSum
+    return partial(weak_norm, alpha=alpha) if s is None else partial(Sobolev, s=s, alpha=alpha)
