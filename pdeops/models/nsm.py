@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, pi
+from math import pi
 
 import torch
 from torch import Tensor, nn
 
+from pdeops.bases.expansions import Expansion, Series
+from pdeops.bases.polynomials import NEUMANN, LegendreSeries, ShenSeries
 from pdeops.bases.tables import Name, bases
+from pdeops.bases.waves import FourierSeries
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.nn.block import Block
 from pdeops.nn.coordinates import coordinates
-from pdeops.nn.interpolants import at_places, lattice_of, on_lattice
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis, nodes_wanted
-from pdeops.nn.queries import check_points
-from pdeops.nn.resample import spectrally
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
+from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
 from pdeops.nn.spectral_conv import SpectralConv
 
 
@@ -85,11 +86,12 @@ class NSM(nn.Module):
             if min(sizes) < least:
                 raise InputError(f"model.{name}={list(sizes)}: wanted at least {least} per axis")
 
-        self.evolves = grid_in.time is not None and grid_in.time != grid_out.time
-        if self.evolves and in_channels < out_channels:
+        grows = evolves(grid_in, grid_out)
+        if grows and in_channels < out_channels:
             raise InputError(f"{in_channels} channels in, {out_channels} out: of an evolution the states come first")
         self.lattice = lattice_of(grid_out, self.nodes)
-        frames = grid_in[0].n if self.evolves else 1
+        self.series = Expansion([_series(axis) for axis in self.lattice])
+        frames = grid_in[0].n if grows else 1
         places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.lattice)
         names = [_basis(axis, name) for axis, name in zip(self.lattice, self.basis, strict=True)]
         chosen = bases(self.lattice, names)
@@ -107,62 +109,33 @@ class NSM(nn.Module):
     @property
     def collocation(self) -> Grid:
         """Where a residual of the output is to be formed."""
-        degrees = (axis.n + 1 if axis.name == "time" and self.evolves else axis.n for axis in self.lattice)
-        return self.lattice.resized([ceil(self.oversampling * n) for n in degrees])
+        return finer(self, self.oversampling)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out, or N)."""
-        check_input(self, a)
-        return self.head(self.features(a), a, out)
+        return output(self, self.coefficients(a), a, out)
 
-    def features(self, a: Tensor) -> Tensor:
-        """The network's values on the lattice, (B, *nodes, out_channels)."""
-        v = self._on_lattice(a)
+    def coefficients(self, a: Tensor) -> Tensor:
+        """Those of the output's series, (B, out_channels, *modes): what does not depend on where it is wanted."""
+        check_input(self, a)
+        v = inputs(self, a)
         places = _places((self.lattice, self.coordinates), (), v.dtype, v.device)
         v = self.lifting(torch.cat([v, places.expand(*v.shape[:-1], -1)], -1))
         for block in self.blocks:
             v = block(v)
-        return self.projection(v)
+        return self.series.to_modes(self.projection(v).movedim(-1, 1))
 
-    def head(self, v: Tensor, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
-        """`forward` from these `features`: their function, with its conditions, where it is wanted."""
-        if isinstance(out, Tensor):
-            y = check_points(self, out, a)
-            u = at_places(v, self.lattice, y).movedim(-1, 1)
-            return u if not self.evolves else u + at_places(*self._start(a), y[..., 1:]).movedim(-1, 1)
-        grid = self._grid(a, out)
-        if grid == self.collocation:
-            a, v = a.double(), v.double()
-        u = on_lattice(v, self.lattice, grid).movedim(-1, 1)
-        if not self.evolves:
-            return u
-        w, space = self._start(a)
-        return u + spectrally(w, space, grid.space).movedim(-1, 1).unsqueeze(2)
 
-    def _start(self, a: Tensor) -> tuple[Tensor, Grid]:
-        """The last frame (B, *space, out_channels) of a history, and its grid."""
-        return a[:, : self.out_channels, -1].movedim(1, -1), self.grid_in.space.resized(a.shape[3:])
-
-    def _on_lattice(self, a: Tensor) -> Tensor:
-        """The input at the lattice's nodes, (B, *nodes, C): of an evolution its frames, the same at all times."""
-        if not self.evolves:
-            return spectrally(a.movedim(1, -1), self.grid_in.resized(a.shape[2:]), self.lattice)
-        if a.shape[2] != self.grid_in[0].n:
-            raise InputError(f"a history of {a.shape[2]} frames; this NSM was built for {self.grid_in[0].n}")
-        frames, space = a.flatten(1, 2).movedim(1, -1), self.grid_in.space.resized(a.shape[3:])
-        v = spectrally(frames, space, self.lattice.space)
-        return v.unsqueeze(1).expand(-1, self.nodes[0], *v.shape[1:])
-
-    def _grid(self, a: Tensor, out: Grid | Tensor | None) -> Grid:
-        """Where the output is wanted; without `out` at the resolution of `a`."""
-        own = self.grid_out
-        if isinstance(out, Grid):
-            if out.names == own.space.names:  # at the trained times
-                out = own[: own.ndim - out.ndim] + out
-            if out.names == own.names:
-                check_points(self, torch.stack([axis.points()[[0, -1]] for axis in out], -1), a)
-                return out
-        return own.resized(nodes_wanted(self, a.shape[2:], out))
+def _series(axis: Axis) -> Series:
+    """All functions of the nodes that satisfy the condition of the axis."""
+    match axis.bc:
+        case "periodic":
+            return FourierSeries(axis)
+        case "dirichlet":
+            return ShenSeries(axis)
+        case "neumann":
+            return ShenSeries(axis, first=NEUMANN, last=NEUMANN)
+    return LegendreSeries(axis)
 
 
 def _basis(axis: Axis, name: str) -> Name:
