@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdeops.bases.polynomials import Fine, LegendreSeries, ShenSeries, Spectrum
 from pdeops.bases.waves import CosineSeries, SineSeries
-from pdeops.constants import constant
+from pdeops.constants import constant, plain
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -223,6 +223,7 @@ def _by_fft(series: Series, dtype: torch.dtype) -> TypeGuard[Fast]:
 
 
 @constant
+@plain
 def _table(what: tuple[Series, Table], sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     series, table = what
     match table:
