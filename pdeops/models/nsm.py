@@ -39,8 +39,8 @@ class NSM(nn.Module):
     within the domain, or points (N, d), (B, N, d).
 
     width, depth, lifting_ratio, projection_ratio, mlp_ratio, weights, rank: as in `FNO`; modes: coefficients that S
-    mixes per axis, at most what `nodes` hold; basis: of S per axis, "auto": fourier on periodic axes, chebyshev on
-    others; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
+    mixes per axis, at most what `nodes` hold; basis: of S per axis (`bases.tables`), "auto": fourier on periodic
+    axes, eigen on others, legendre in time; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
     periodic alone, and the operator commutes with translations along the others.
 
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), whose own formulation is
@@ -139,8 +139,10 @@ def _series(axis: Axis) -> Series:
 
 
 def _basis(axis: Axis, name: str) -> Name:
-    """The basis of an axis in which `auto` puts the spectral convolution."""
-    return name if name != "auto" else "fourier" if axis.periodic else "chebyshev"  # type: ignore[return-value]
+    """"auto" diagonalises -d^2/dx^2 in space."""
+    if name != "auto":
+        return name  # type: ignore[return-value]
+    return "fourier" if axis.periodic else "legendre" if axis.name == "time" else "eigen"
 
 
 @constant
