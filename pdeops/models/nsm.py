@@ -139,7 +139,7 @@ def _series(axis: Axis) -> Series:
 
 
 def _basis(axis: Axis, name: str) -> Name:
-    """"auto" diagonalises -d^2/dx^2 in space."""
+    """ "auto" diagonalises -d^2/dx^2 in space."""
     if name != "auto":
         return name  # type: ignore[return-value]
     return "fourier" if axis.periodic else "legendre" if axis.name == "time" else "eigen"
