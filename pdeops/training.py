@@ -209,7 +209,7 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
         mean_in, std_in, mean_out, std_out = data.channel_stats()
         model = _model(config, window)
         if std_out.isnan().any():  # of fresh inputs no solution is known
-            scale = _loss(config, window, model).scale(data.fresh_inputs())
+            scale = _loss(config, window, model).scale(data.drawn(window).inputs(range(256)))
             std_out = std_out.where(~std_out.isnan(), scale)
         if getattr(model, "divergence_free", False):  # it would have one if each component had a scale of its own
             common = std_out.square().mean().sqrt()

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from pdeops.config import fingerprint
 from pdeops.data.convert import convert
-from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
+from pdeops.data.dataset import Fields, Part, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.fresh import Fresh, Onwards
@@ -100,14 +100,6 @@ class DataModule(L.LightningDataModule):
                 f"data.noise={self.noise} is for the states at the start of a segment, and there are no segments: set "
                 "data.window.segment, or data.noise=0"
             )
-        if self.fresh is not None and self.fresh < 1:
-            raise InputError(
-                f"data.fresh={self.fresh}: wanted at least 1 step of an epoch, or null for the file's samples"
-            )
-        if self.fresh is not None and self.problem is None:
-            raise InputError(
-                f"data.fresh={self.fresh} draws inputs from a problem, and problem=null: set data.fresh=null"
-            )
         self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
@@ -137,12 +129,12 @@ class DataModule(L.LightningDataModule):
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
         self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
         if self.fresh is not None:
-            self._fresh(window)
+            self.drawn(window)  # which refuses what inputs alone cannot train
         return window
 
-    def _fresh(self, window: Window) -> Fresh:
-        assert self.problem is not None
-        return Fresh(self.problem, window, apart(self.shuffle_seed, "fresh"))
+    def drawn(self, window: Window) -> Fresh:
+        """The inputs of `fresh`."""
+        return Fresh(self.problem, window, self.fresh or 0, apart(self.shuffle_seed, "fresh"))
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -171,7 +163,7 @@ class DataModule(L.LightningDataModule):
         """Mean and deviation of each input channel, then of each output channel, over the training split; with fresh
         inputs, of which no solution is known, over some of them: an output that is no input then has 0 and NaN."""
         if self.fresh is not None:
-            return self._fresh_stats()
+            return self.drawn(self.window).stats()
         stats = self.open().stats
 
         def of(names: Sequence[str], key: str) -> Tensor:
@@ -182,21 +174,6 @@ class DataModule(L.LightningDataModule):
             of(window.out_names, "mean"),
             of(window.out_names, "std"),
         )
-
-    def fresh_inputs(self, n: int = 256) -> Tensor:
-        """The first n of the fresh inputs (n, C_in, *grid_in), float64."""
-        return self._fresh(self.window).inputs(range(n))
-
-    def _fresh_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        of = {
-            name.split("[")[0]: a for name, a in zip(self.window.in_names, self.fresh_inputs().unbind(1), strict=True)
-        }
-        names = [[name.split("[")[0] for name in side] for side in (self.window.in_names, self.window.out_names)]
-        means, deviations = ({name: f(a) for name, a in of.items()} for f in (torch.mean, torch.std))
-        zero, unknown = torch.zeros((), dtype=torch.float64), torch.full((), torch.nan, dtype=torch.float64)
-        mean_in, mean_out = (torch.stack([means.get(name, zero) for name in side]) for side in names)
-        std_in, std_out = (torch.stack([deviations.get(name, unknown) for name in side]) for side in names)
-        return mean_in, std_in, mean_out, std_out
 
     def training_outputs(self) -> Tensor:
         """The targets (N, C_out, *grid_out) of all training windows, or of the `windows` evenly spaced ones."""
@@ -231,7 +208,7 @@ class DataModule(L.LightningDataModule):
         if self.fresh is not None:
             self.open()
             onwards = Onwards(self.fresh * self.batch_size, world, rank)
-            return self._loader(self._fresh(self.window), self.batch_size // world, onwards)
+            return self._loader(self.drawn(self.window), self.batch_size // world, onwards)
         dataset = Windows(self.fields("train"), self.window)
         # also on one process: the order of the samples then does not depend on the number of processes
         sampler: DistributedSampler[int] = (
@@ -257,7 +234,7 @@ class DataModule(L.LightningDataModule):
         fields, (rank, world) = self.fields(split), self._rank()
         windows = Windows(fields, self.window)
         chosen = None if self.windows is None else spread(windows, self.windows)
-        datasets: list[Dataset[Batch]] = [windows if chosen is None else _Part(windows, chosen)]
+        datasets: list[Dataset[Batch]] = [windows if chosen is None else Part(windows, chosen)]
         if self.window.fed_back:
             datasets.append(Trajectories(fields, self.window))
         if len(fields.samples) < world:
@@ -266,7 +243,7 @@ class DataModule(L.LightningDataModule):
                 "change data.split, or set trainer.devices=1"
             )
         if world > 1:
-            datasets = [_Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
+            datasets = [Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
         return [self._loader(d, self.batch_size) for d in datasets]
 
     def _rank(self) -> tuple[int, int]:
@@ -342,13 +319,6 @@ class DataModule(L.LightningDataModule):
         """Batches of training before this one, also those before a resumption."""
         assert self.trainer is not None
         return self.trainer.fit_loop.total_batch_idx + 1
-
-
-class _Part(Subset[Batch]):
-    """A subset that keeps the batched access of its dataset."""
-
-    def __getitems__(self, indices: list[int]) -> Batch:  # type: ignore[override]
-        return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
 
 
 def _check_symmetry(source: DataFile, problem: Problem | None) -> None:

@@ -96,7 +96,7 @@ def test_a_resumed_run_sees_what_the_unbroken_one_saw(tmp_path):
 def test_an_evolution_starts_from_its_samples(history):
     problem = ReactionDiffusion(n=16, frames=4, diffusivity=[0.01, 0.1], resolution=32)
     window = Window(n_out=4, history=history).on(problem.grid, problem.out_names, problem.varying)
-    fresh = Fresh(problem, window, 5)
+    fresh = Fresh(problem, window, 1, 5)
     a = fresh.__getitems__([3, 4]).a
     assert a.shape == (2, 2, *window.grid_in.shape)
     initial, nu = a.unbind(1)
@@ -124,9 +124,9 @@ def test_channels_are_normalised_by_inputs_alone(tmp_path):
 
 def test_what_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"data.fresh=0"):
-        make(tmp_path, fresh=0)
+        make(tmp_path, fresh=0).bind()
     with pytest.raises(InputError, match="problem=null"):
-        Generated(problem=None, n=10, fresh=3)
+        Fresh(None, Window(), 3, 0)
     late = ReactionDiffusion(n=16, frames=4, start=0.5)
     with pytest.raises(InputError, match=r"problem.start=0.5"):
         make(tmp_path, late).bind()
