@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
 from pdeops.nn.spectral_conv import SpectralConv
 
 
+Time = Literal["axis", "channels"]
+
+
 class NSM(nn.Module):
     """u(x) = sum_k c_k phi_k(x), c = T Q(v_L), v_0 = P(a, x), v_{l+1} = gelu(S_l v_l + W_l v_l) on `nodes` per axis,
     whatever the resolution of `a` and of what is asked for.
@@ -41,7 +45,8 @@ class NSM(nn.Module):
     width, depth, lifting_ratio, projection_ratio, mlp_ratio, weights, rank: as in `FNO`; modes: coefficients that S
     mixes per axis, at most what `nodes` hold; basis: of S per axis (`bases.tables`), "auto": fourier on periodic
     axes, eigen on others, legendre in time; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
-    periodic alone, and the operator commutes with translations along the others.
+    periodic alone, and the operator commutes with translations along the others; time: of an evolution, an "axis" of the
+    network's lattice, or "channels": the network is one of space, and its last layer gives N at the nodes in time.
 
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), whose own formulation is
     `models.nsm_published`. Raises InputError on sizes out of range, other axes, places outside of the domain, and inputs
@@ -66,6 +71,7 @@ class NSM(nn.Module):
         weights: Weights = "dense",
         rank: float = 0.42,
         coordinates: bool = True,
+        time: Time = "axis",
         oversampling: float = 2.0,
     ) -> None:
         super().__init__()
@@ -81,30 +87,37 @@ class NSM(nn.Module):
         self.nodes = for_each_axis("nodes", nodes, grid_out)
         self.basis: tuple[str, ...] = for_each_axis("basis", basis, grid_out)
         self.weights, self.rank = weights, rank
-        self.coordinates, self.oversampling = coordinates, oversampling
+        self.coordinates, self.time, self.oversampling = coordinates, time, oversampling
         for name, sizes, least in (("modes", self.modes, 1), ("nodes", self.nodes, 4)):
             if min(sizes) < least:
                 raise InputError(f"model.{name}={list(sizes)}: wanted at least {least} per axis")
 
+        if time not in get_args(Time):
+            raise InputError(f"model.time={time!r}; wanted one of {get_args(Time)}")
         grows = evolves(grid_in, grid_out)
+        if time == "channels" and not grows:
+            raise InputError("model.time=channels is for later frames than the history's (data.window.history=time)")
         if grows and in_channels < out_channels:
             raise InputError(f"{in_channels} channels in, {out_channels} out: of an evolution the states come first")
         self.lattice = lattice_of(grid_out, self.nodes)
         self.series = Expansion([_series(axis) for axis in self.lattice])
         frames = grid_in[0].n if grows else 1
-        places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.lattice)
-        names = [_basis(axis, name) for axis, name in zip(self.lattice, self.basis, strict=True)]
-        chosen = bases(self.lattice, names)
+        self.inner = self.lattice.space if time == "channels" else self.lattice
+        d = self.inner.ndim
+        places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.inner)
+        names = [_basis(axis, name) for axis, name in zip(self.inner, self.basis[-d:], strict=True)]
+        chosen = bases(self.inner, names)
         self.lifting = MLP(frames * in_channels + places, round(lifting_ratio * width), width)
         self.blocks = nn.ModuleList(
             Block(
-                SpectralConv(width, width, self.modes, bases=chosen, weights=weights, rank=rank),
+                SpectralConv(width, width, self.modes[-d:], bases=chosen, weights=weights, rank=rank),
                 width,
                 round(mlp_ratio * width),
             )
             for _ in range(depth)
         )
-        self.projection = MLP(width, round(projection_ratio * width), out_channels)
+        instants = 1 if time == "axis" else self.nodes[0]
+        self.projection = MLP(width, round(projection_ratio * width), instants * out_channels)
 
     @property
     def collocation(self) -> Grid:
@@ -118,12 +131,15 @@ class NSM(nn.Module):
     def coefficients(self, a: Tensor) -> Tensor:
         """Those of the output's series, (B, out_channels, *modes): what does not depend on where it is wanted."""
         check_input(self, a)
-        v = inputs(self, a)
-        places = _places((self.lattice, self.coordinates), (), v.dtype, v.device)
+        v = inputs(self, a, self.inner)
+        places = _places((self.inner, self.coordinates), (), v.dtype, v.device)
         v = self.lifting(torch.cat([v, places.expand(*v.shape[:-1], -1)], -1))
         for block in self.blocks:
             v = block(v)
-        return self.series.to_modes(self.projection(v).movedim(-1, 1))
+        u = self.projection(v)
+        if self.time == "channels":
+            u = u.unflatten(-1, (self.nodes[0], -1)).movedim(-2, 1)
+        return self.series.to_modes(u.movedim(-1, 1))
 
 
 def _series(axis: Axis) -> Series:

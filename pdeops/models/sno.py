@@ -65,7 +65,7 @@ class SNO(nn.Module):
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out, or N)."""
         check_input(self, a)
-        v = inputs(self, a)
+        v = inputs(self, a, self.lattice)
         x = coordinates(self.lattice, self.lattice.shape, v).movedim(0, -1)
         z = self.network(self.nodes.to_modes(torch.cat([v, x.expand(*v.shape[:-1], -1)], -1)))
         return output(self, self.scale * z.movedim(-1, 1), a, out)

@@ -47,18 +47,18 @@ def finer(model: OnLattice, factor: float) -> Grid:
     return model.lattice.resized([ceil(factor * n) for n in sizes])
 
 
-def inputs(model: OnLattice, a: Tensor) -> Tensor:
-    """a (B, C, *grid_in) at the lattice's nodes, channels-last; of a history the frames are channels, alike at all times.
+def inputs(model: OnLattice, a: Tensor, lattice: Grid) -> Tensor:
+    """a (B, C, *grid_in) at the nodes of the lattice, or of its space, channels-last; of a history the frames are
+    channels, alike at all times.
 
     Raises InputError on a history of another length."""
-    lattice = model.lattice
     if not evolves(model.grid_in, model.grid_out):
         return spectrally(a.movedim(1, -1), model.grid_in.resized(a.shape[2:]), lattice)
     if a.shape[2] != model.grid_in[0].n:
         name = type(model).__name__
         raise InputError(f"a history of {a.shape[2]} frames; this {name} was built for {model.grid_in[0].n}")
     v = spectrally(a.flatten(1, 2).movedim(1, -1), _space(model, a), lattice.space)
-    return v.unsqueeze(1).expand(-1, lattice[0].n, *v.shape[1:])
+    return v if lattice.time is None else v.unsqueeze(1).expand(-1, lattice[0].n, *v.shape[1:])
 
 
 def output(model: OnLattice, c: Tensor, a: Tensor, out: Grid | Tensor | None) -> Tensor:
