@@ -90,14 +90,19 @@ class Residual:
         return self._size(batch.a, start, u, grid).mean()
 
     def scale(self, a: Tensor) -> float:
-        """||r(0)|| over ||r(v) - r(0)||, v the inputs (or, of several outputs, the first of them) as a solution: how
-        large solutions are, by the linear part of the equation and inputs a (B, C_in, *grid_in) alone."""
+        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of the
+        inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and inputs
+        a (B, C_in, *grid_in) alone."""
         inputs, grid = self._given(a)[0], self.grid
         v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
+        for i, axis in enumerate(grid, 2):
+            if not axis.periodic:
+                s = (axis.points() - axis.start) / axis.length
+                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.ndim + 1 - i)).to(v)
         v = self.problem.constrain(inputs, v, grid)
         at_zero = self.residual(inputs, torch.zeros_like(v), grid)
         there = self.norm(self.residual(inputs, v, grid) - at_zero)
-        return float(self.norm(at_zero).mean() / there.mean())
+        return float(v.std() * self.norm(at_zero).mean() / there.mean())
 
     def _size(self, a: Tensor, start: Tensor | None, u: Tensor, grid: Grid) -> Tensor:
         """(B, n_eq): the residual's norm. start: (B, C, *space), the last known frame of an evolution."""
