@@ -75,8 +75,8 @@ MODELS = {
     "fano": Model(4e-3, ("model=fano",)),
     "latent_transformer": Model(2e-3, ("model=latent_transformer",)),
     "deeponet": Model(1e-3, ("model=deeponet", "branch@model.branch=convolutional")),
-    "official vitno": Model(1e-3, ("model=vitno",), "ViTNO"),
-    "official fano": Model(1e-3, ("model=fano",), "FANO"),
+    "official_vitno": Model(1e-3, ("model=vitno",), "ViTNO"),
+    "official_fano": Model(1e-3, ("model=fano",), "FANO"),
 }
 
 

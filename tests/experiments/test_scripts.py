@@ -217,9 +217,9 @@ def test_attention_without_its_peer():
 @pytest.mark.slow
 def test_attention_for_equal_time(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    asked = ["darcy", "latent_transformer", "official fano", "--seconds", 0.2, "--csv", "rows.csv"]
+    asked = ["darcy", "latent_transformer", "official_fano", "--seconds", 0.2, "--csv", "rows.csv"]
     out = script(ROOT / "continuum_attention" / "equal_time.py", *asked)
-    assert "official fano: skipped, no --peer" in out
+    assert "official_fano: skipped, no --peer" in out
     name, parameters, rate, steps, l2, h1 = table(out)[-1]
     assert (name, parameters, rate) == ("latent_transformer", "604,833", "0.002")
     assert int(steps) >= 1
