@@ -215,10 +215,10 @@ def test_attention_without_its_peer():
 
 
 @pytest.mark.slow
-def test_attention_for_equal_time(monkeypatch, tmp_path):
+def test_models_for_equal_time(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     asked = ["darcy", "latent_transformer", "official_fano", "--seconds", 0.2, "--csv", "rows.csv"]
-    out = script(ROOT / "continuum_attention" / "equal_time.py", *asked)
+    out = script(ROOT / "equal_time" / "equal_time.py", *asked)
     assert "official_fano: skipped, no --peer" in out
     name, parameters, rate, steps, l2, h1 = table(out)[-1]
     assert (name, parameters, rate) == ("latent_transformer", "604,833", "0.002")
