@@ -52,7 +52,7 @@ def lift(grid: Grid, walls: Mapping[str, tuple[Wall, Wall]]) -> Tensor:
         missed = float((values - along(traces, g, dim)).detach().abs().max())
         if missed > COMPATIBLE * largest:
             raise InputError(
-                f"walls of axes {list(parts)}: their data do not agree at corners, where the conditions of axis {name!r} "
+                f"walls of axes {list(parts)}: data that disagree at corners, where the conditions of axis {name!r} "
                 f"and of another would be missed by {missed:.2g}. Give data that one function has."
             )
     return g

@@ -147,7 +147,7 @@ def test_alpha_may_be_zero_where_walls_hold_the_field():
         PRODUCTS[0].norm2(coefficients(PRODUCTS[0]), -1, 0.0)
 
 
-@pytest.mark.parametrize("n", [300, 301])
+@pytest.mark.parametrize("n", [600, 601])
 def test_many_modes_go_by_the_fft(n, monkeypatch):
     series = [
         FourierSeries(Axis("x", n)),
@@ -158,9 +158,11 @@ def test_many_modes_go_by_the_fft(n, monkeypatch):
     for s in series:
         basis = Expansion([s])
         u = torch.randn(2, n, dtype=torch.float64)
-        fast = basis.to_modes(u), basis.to_values(basis.to_modes(u)), basis.to_values(basis.to_modes(u), [400])
+        monkeypatch.setattr("pdeops.bases.expansions._table", None)
+        fast = basis.to_modes(u), basis.to_values(basis.to_modes(u)), basis.to_values(basis.to_modes(u), [700])
+        monkeypatch.undo()
         monkeypatch.setattr("pdeops.bases.expansions.CROSSOVER", 1000)
-        tables = basis.to_modes(u), basis.to_values(fast[0]), basis.to_values(fast[0], [400])
+        tables = basis.to_modes(u), basis.to_values(fast[0]), basis.to_values(fast[0], [700])
         monkeypatch.undo()
         for a, b in zip(fast, tables, strict=True):
             close(a, b)
@@ -177,8 +179,8 @@ def test_precision_is_the_fields():
 
 
 def test_transforms_have_gradients():
-    basis = Expansion([ChebyshevSeries(Axis("x", 300, nodes="chebyshev")), FourierSeries(Axis("y", 6))])
-    u = torch.randn(1, 300, 6, dtype=torch.float64, requires_grad=True)
+    basis = Expansion([ChebyshevSeries(Axis("x", 600, nodes="chebyshev")), FourierSeries(Axis("y", 6))])
+    u = torch.randn(1, 600, 6, dtype=torch.float64, requires_grad=True)
     basis.norm2(basis.to_modes(u), -1).sum().backward()
     v = torch.randn_like(u)
     change = (basis.norm2(basis.to_modes(u + 1e-6 * v), -1) - basis.norm2(basis.to_modes(u - 1e-6 * v), -1)) / 2e-6

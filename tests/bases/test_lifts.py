@@ -125,7 +125,7 @@ def test_other_nodes_keep_dirichlet_data_and_the_order_of_their_polynomials():
 
 def test_mistakes_are_refused():
     zero, one = Wall(DIRICHLET), Wall(DIRICHLET, 1.0)
-    with pytest.raises(InputError, match="do not agree at corners, where the conditions of axis 'x'"):
+    with pytest.raises(InputError, match="disagree at corners, where the conditions of axis 'x'"):
         lift(BOX, {"x": (zero, zero), "y": (one, zero)})
     with pytest.raises(InputError, match="walls of axis 'z' of"):
         lift(BOX, {"z": (zero, zero)})
