@@ -7,6 +7,7 @@ import torch
 
 from pdeops.bases.chebyshev import ChebyshevSeries
 from pdeops.bases.expansions import Expansion
+from pdeops.bases.fourier import resample
 from pdeops.bases.polynomials import NEUMANN, LegendreSeries, ShenSeries, gauss
 from pdeops.bases.waves import CosineSeries, FourierSeries, SineSeries
 from pdeops.errors import InputError
@@ -69,6 +70,14 @@ def test_scattered_places_are_those_of_the_tensor_product(basis):
     orders = [1, -1, 2][: len(x)]
     for o in (None, orders):
         close(basis.at_points(c, lattice.flatten(0, -2), o), basis.at(c, *x, orders=o).flatten(1))
+
+
+@pytest.mark.parametrize(("n", "m"), [(12, 8), (8, 12), (7, 10), (12, 7)])
+def test_truncated_fourier_series_keep_half_of_each_nyquist_pair(n, m):
+    """As `fourier.resample` does: the cosine with its amplitude, without the sine."""
+    u = torch.randn(3, n, dtype=torch.float64)
+    many, few = (Expansion([FourierSeries(Axis("x", k, 2.0))]) for k in (n, m))
+    close(few.to_values(few.resize(many.to_modes(u), many)), resample(u, [m]), atol=1e-13)
 
 
 def test_scattered_places_come_in_parts(monkeypatch):
