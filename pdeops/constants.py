@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import wraps
 from typing import Any
 
 import torch
+import torch.utils._python_dispatch
 from torch import Tensor
 
 Build = Callable[[Any, Any, torch.dtype, torch.device], Tensor]
@@ -37,6 +39,18 @@ def constant(build: Build) -> Build:
         return kept[key]
 
     return read
+
+
+def plain(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let `build` make plain tensors, for NumPy and SciPy, also while a graph is traced or exported: that then holds
+    what it made. For whole numbers alone: there is no table of a symbol's size."""
+
+    @wraps(build)
+    def made(*args: Any) -> Tensor:
+        with torch.utils._python_dispatch._disable_current_modes():
+            return build(*args)
+
+    return made
 
 
 def _faking() -> bool:

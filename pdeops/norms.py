@@ -12,9 +12,14 @@ from math import inf, pi
 import torch
 from torch import Tensor
 
+from pdeops.bases.chebyshev import ChebyshevSeries
+from pdeops.bases.expansions import Expansion, along, between_walls, orthonormal, weights_of
 from pdeops.bases.fourier import half_spectrum_weights, wavenumbers
+from pdeops.bases.waves import FourierSeries
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+
+Norm = Callable[[Tensor], Tensor]
 
 
 def check_shape(u: Tensor, grid: Grid) -> None:
@@ -99,62 +104,108 @@ class AtPoints:
         return _root(self.volume * (_squares(u) if self.p == 2 else u.abs().pow(self.p)).mean(-1), self.p)
 
 
-def relative_error(u: Tensor, v: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+def relative_error(u: Tensor, v: Tensor, norm: Norm) -> Tensor:
     """||u - v|| / ||v||, v the reference; a zero prediction scores exactly 1. Where v vanishes: ||u - v||."""
     error, reference = norm(u - v), norm(v)
     return error / reference.where(reference > 0, reference.new_ones(()))
 
 
 class Sobolev:
-    """||u||_{H^s} for any real s: ||u||^2 = V sum_k (alpha + |kappa_k|^2)^s |c_k|^2, V the volume.
+    """||u||_{H^s} for any real s: ||u||^2 = sum_k (alpha + lambda_k)^s |c_k|^2, c the coefficients in the
+    eigenfunctions of -Laplace on the box, orthonormal in L2, and lambda their eigenvalues.
 
-    kappa are physical wavenumbers 2 pi k / length and c_k the Fourier coefficients of the function, so the
-    value does not depend on the resolution, s = 0 is the L2 norm, and for large |kappa| one mode grows as
-    |kappa|^s. A time axis is integrated by quadrature: the norm of L2(0, T; H^s).
+    On a torus these are waves, lambda = |kappa|^2 of physical wavenumbers 2 pi k / length. Between walls the axis says
+    which (`bases.expansions.between_walls`): on chebyshev nodes the polynomials that vanish at the walls
+    (bc="dirichlet"), or all (else; their eigenfunctions are cosines in the limit), by exact L2 projection of the
+    polynomial through the values; on uniform and cell nodes sines (bc="dirichlet") or cosines (bc="neumann"). What the
+    span does not hold counts as zero. So H^-s is the dual norm of the fields that satisfy the condition, and with
+    alpha = 0 and u = 0 on the walls ||Laplace u||_{H^-1} = ||grad u||_{L2} and ||Laplace u||_{H^-2} = ||u||_{L2}.
 
-    alpha: weight of the zeroth-order term (1 gives the standard norm, > 0 wanted). cutoff: an axis's wavenumber counts
-    as zero in kappa from this harmonic on. as_periodic: axes between walls are taken as periodic. Both only compare
-    with what has been published so (H^1 of Darcy flows: alpha = (2 pi / length)^2, cutoff = 20).
-    Raises InputError on axes in space that are not periodic when s != 0, and on a field of another grid.
+    The value does not depend on the resolution, s = 0 is the L2 norm (by quadrature, of all values), and for large
+    |kappa| one mode grows as |kappa|^s. A time axis is integrated by quadrature: the norm of L2(0, T; H^s).
+
+    alpha: weight of the zeroth-order term (1 gives the standard norm), > 0, or 0 where all eigenvalues are positive.
+    cutoff: an axis's wavenumber counts as zero in kappa from this harmonic on. as_periodic: axes between walls are
+    taken as periodic. Both only compare with what has been published so (H^1 of Darcy flows: alpha = (2 pi / length)^2,
+    cutoff = 20), and cutoff is for periodic axes alone. Raises InputError on other axes when s != 0, on an alpha out of
+    range, and on a field of another grid.
     """
 
     def __init__(
         self, grid: Grid, s: float, alpha: float = 1.0, *, cutoff: int | None = None, as_periodic: bool = False
     ) -> None:
-        if not alpha > 0:
-            raise InputError(f"alpha={alpha}: wanted alpha > 0 (the mean has wavenumber 0)")
+        if not alpha >= 0:
+            raise InputError(f"alpha={alpha}: wanted alpha > 0, or 0 where walls hold the field")
         if cutoff is not None and cutoff < 1:
             raise InputError(f"cutoff={cutoff}: wanted a harmonic, at least 1, or null")
         self.grid, self.s, self.alpha = grid, s, alpha
         self._l2 = Lp(grid) if s == 0 else None
-        space = grid.space
-        walls = [axis.name for axis in space if not (axis.periodic or as_periodic)]
-        if s != 0 and (walls or not space):
+        if s == 0:
+            return
+        space, d = grid.space, grid.space.ndim
+        series = [None if axis.periodic or as_periodic else between_walls(axis) for axis in space]
+        walls = [one is not None for one in series]
+        bad = [a.name for a, wall in zip(space, walls, strict=True) if not (wall or a.periodic or as_periodic)]
+        if bad or not space:
             raise InputError(
-                f"an H^{s:g} norm by Parseval needs periodic axes in space; {walls or list(grid.names)} are not. "
-                "Use the L2 norm (s=0) on this grid."
+                f"an H^{s:g} norm needs periodic axes in space, chebyshev nodes, or uniform or cell ones with "
+                f"bc='dirichlet' or 'neumann'; {bad or list(grid.names)} are not. Use the L2 norm (s=0) on this grid."
             )
-        self._dims = tuple(range(-space.ndim, 0))
-        k2 = torch.zeros((), dtype=torch.float64)
-        if s != 0:
-            for i, axis in enumerate(space):
-                kappa = wavenumbers(axis, half=i == space.ndim - 1)
+        if cutoff is not None and any(walls):
+            raise InputError(f"cutoff={cutoff} is for periodic axes: take it with as_periodic=true, or not at all")
+        self._periodic = tuple(i - d for i, wall in enumerate(walls) if not wall)
+        self._tables = [
+            (i - d, _Weights(orthonormal(one) @ one.analysis())) for i, one in enumerate(series) if one is not None
+        ]
+        total = torch.zeros((), dtype=torch.float64)
+        counts = torch.ones((), dtype=torch.float64)  # how often a coefficient of norm 1 is meant
+        for i, (axis, one) in enumerate(zip(space, series, strict=True), -d):
+            if one is not None:
+                eigenvalues, times = one.eigen().eigenvalues, torch.ones(one.modes, dtype=torch.float64)
+            else:
+                half = i == self._periodic[-1]
+                kappa = wavenumbers(axis, half=half)
                 if cutoff is not None:
                     kappa = kappa.where(kappa.abs() < (cutoff - 0.5) * 2 * pi / axis.length, 0.0)
-                k2 = k2.unsqueeze(-1) + kappa**2
-            weights = space.volume * (alpha + k2) ** s * half_spectrum_weights(space[-1].n)
-            if grid.time:
-                weights = grid.time.weights().view(-1, *(1,) * space.ndim) * weights
-            self._weights = _Weights(weights)
+                eigenvalues = kappa**2
+                times = axis.length * (half_spectrum_weights(axis.n) if half else torch.ones_like(kappa))
+            total, counts = total.unsqueeze(-1) + eigenvalues, counts.unsqueeze(-1) * times
+        weights = counts * weights_of(total, s, alpha)
+        if grid.time:
+            weights = grid.time.weights().view(-1, *(1,) * d) * weights
+        self._weights = _Weights(weights)
 
     def __call__(self, u: Tensor) -> Tensor:
         if self._l2 is not None:
             return self._l2(u)
         check_shape(u, self.grid)
-        u = _exact(u)
-        c = torch.fft.rfftn(u, dim=self._dims, norm="forward")
-        energy = self._weights.like(u) * _squares(c)
+        c = _exact(u)
+        for dim, table in self._tables:
+            c = along(table.like(c), c, dim)
+        if self._periodic:
+            c = torch.fft.rfftn(c, dim=self._periodic, norm="forward")
+        energy = self._weights.like(c.real if c.is_complex() else c) * _squares(c)
         return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
+
+
+class CoefficientSum:
+    """(sum_k c_k^2)^(1/2) over the coefficients of cosines and sines on periodic axes and of Chebyshev polynomials on
+    chebyshev ones, time included: of a residual, the root of the loss of Neural Spectral Methods as published.
+
+    Only to compare with what has been published so: on a chebyshev axis it is, up to the mean, the L2 norm with the
+    weight 1 / sqrt(x (length - x)) of the ends, with 31 modes between 0.9 and 5.8 times that without (length 1).
+    Source: Du, Chalapathi and Krishnapriyan, Neural spectral methods, ICLR 2024.
+    Raises InputError on other axes, and on a field of another grid.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self._basis = Expansion([FourierSeries(a) if a.periodic else ChebyshevSeries(a) for a in grid])
+
+    def __call__(self, u: Tensor) -> Tensor:
+        check_shape(u, self.grid)
+        c = self._basis.to_modes(_exact(u))
+        return _root(c.square().sum(tuple(range(-self.grid.ndim, 0))), 2)
 
 
 class H1:
@@ -215,7 +266,7 @@ class OnLattice:
     Raises InputError as the norms do.
     """
 
-    def __init__(self, grid: Grid, norm: Callable[[Grid], Lp | Sobolev | H1]) -> None:
+    def __init__(self, grid: Grid, norm: Callable[[Grid], Norm]) -> None:
         self.grid, self._make = grid, norm
         self._made = {grid: norm(grid)}
 
@@ -231,6 +282,6 @@ def energy_norm(grid: Grid, alpha: float = 1.0) -> Sobolev | H1:
     return Sobolev(grid, 1, alpha) if all(axis.periodic for axis in grid.space) else H1(grid, alpha)
 
 
-def weak_norm(grid: Grid) -> Sobolev:
+def weak_norm(grid: Grid, alpha: float = 1.0) -> Sobolev:
     """The norm in which residuals are recorded: H^-1 on tori, L2 where space has walls."""
-    return Sobolev(grid, -1 if all(axis.periodic for axis in grid.space) else 0)
+    return Sobolev(grid, -1 if all(axis.periodic for axis in grid.space) else 0, alpha)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.polynomial.legendre import leggauss, legvander
 from scipy.interpolate import BarycentricInterpolator, make_interp_spline
-from scipy.linalg import eigh
 from torch import Tensor
 
+from pdeops.bases.polynomials import ShenSeries
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -20,12 +20,12 @@ DEGREE = 7  # of the splines through values on uniform nodes
 class Legendre:
     """The eigenfunctions of -d^2/dx^2 among the polynomials that vanish at both ends of an axis, orthonormal in L2.
 
-    The polynomials are the span of phi_k = L_k - L_{k+2}, k = 0, ..., m - 1, L_k Legendre's, in which the stiffness
-    matrix has one diagonal and the mass matrix three. The lower eigenfunctions (to round-off the lower half, if m is
-    128) are sines, sqrt(2 / length) sin(j pi x / length); the upper ones are not, and complete the polynomials, which
-    no sine series would replace: its coefficients decay like j^-3 wherever the second derivative does not vanish at
-    the ends. Products of `degree` fields are formed on so many Gauss-Legendre nodes that `to_modes` of them is their
-    exact L2 projection onto the span, as -k2 c is that of the second derivative.
+    The polynomials are the span of phi_k = L_k - L_{k+2}, k = 0, ..., m - 1 (`polynomials.ShenSeries`). The lower
+    eigenfunctions (to round-off the lower half, if m is 128) are sines, sqrt(2 / length) sin(j pi x / length); the
+    upper ones are not, and complete the polynomials, which no sine series would replace: its coefficients decay like
+    j^-3 wherever the second derivative does not vanish at the ends. Products of `degree` fields are formed on so many
+    Gauss-Legendre nodes that `to_modes` of them is their exact L2 projection onto the span, as -k2 c is that of the
+    second derivative.
     Source: Shen, Efficient spectral-Galerkin method I, SIAM J. Sci. Comput. 15 (1994), section 2.
 
     modes: m; by default n - 2 on n chebyshev nodes (any values that vanish at the ends) and n / 2 on n uniform ones,
@@ -115,18 +115,6 @@ def _evaluate(m: int, x: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=32)
 def _eigenfunctions(m: int) -> tuple[np.ndarray, np.ndarray]:
     """On [-1, 1]: eigenvalues (m,) and the coefficients (m + 2, m) of L_0, ..., L_{m+1}; all slopes positive at -1."""
-    k = np.arange(m)
-    stiffness = 4 * k + 6.0
-    mass = np.diag(2 / (2 * k + 1) + 2 / (2 * k + 5))
-    if m > 2:
-        mass += np.diag(-2 / (2 * k[:-2] + 5), 2) + np.diag(-2 / (2 * k[:-2] + 5), -2)
-    # the mass in terms of the stiffness, not the other way round: large eigenvalues are those that come out exactly
-    roots = np.sqrt(stiffness)
-    inverse, vectors = eigh(mass / roots[:, None] / roots)
-    inverse, vectors = inverse[::-1], vectors[:, ::-1]
-    shen = vectors / roots[:, None] / np.sqrt(inverse)
-    shen *= np.sign(((-1) ** k * (2 * k + 3)) @ shen)
-    legendre = np.zeros((m + 2, m))
-    legendre[:m] += shen
-    legendre[2:] -= shen
-    return 1 / inverse, legendre
+    series = ShenSeries(Axis("x", m + 2, 2.0, "chebyshev", -1.0))
+    eigenvalues, vectors = series.eigen()
+    return eigenvalues.numpy(), (series.combination() @ vectors).numpy()

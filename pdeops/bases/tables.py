@@ -20,12 +20,13 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from pdeops.constants import constant
+from pdeops.bases.polynomials import LegendreSeries, ShenSeries
+from pdeops.constants import constant, plain
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid, Nodes
 
 Role = Literal["real", "half", "pair"]
-Name = Literal["fourier", "cosine", "sine", "chebyshev"]
+Name = Literal["fourier", "cosine", "sine", "chebyshev", "legendre", "eigen"]
 OFFSETS = {"periodic": 0.0, "left": 0.0, "cell": 0.5, "right": 1.0}  # of the first node, in spacings
 
 
@@ -146,14 +147,93 @@ class Trigonometric:
         return torch.arange(k) + (1 if self.sine else 0)
 
 
-Basis = Fourier | Trigonometric
+@dataclass(frozen=True)
+class Legendre:
+    """Legendre's polynomials, values on chebyshev nodes: the polynomial through them has all of its coefficients."""
+
+    def resolved(self, n: int) -> int:
+        return n
+
+    def first(self, stored: int, kept: int) -> int:
+        return 0
+
+    def interpolating(self) -> Legendre:
+        return self
+
+    def analysis(self, n: int, k: int) -> Parts:
+        return Parts(_to_modes(LegendreSeries(_interval(n), k), None))
+
+    def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
+        return Parts(_to_nodes(LegendreSeries(_interval(n), k), None))
+
+
+@dataclass(frozen=True)
+class Eigen:
+    """The eigenfunctions of -d^2/dx^2 among the polynomials of `modes` coefficients that vanish at both ends (`walls`)
+    or among all, orthonormal on an interval of length 1; values on chebyshev nodes, by L2 projection of the polynomial
+    through them.
+
+    The same functions on any number of nodes: sines or cosines, but for the upper third, which completes the
+    polynomials.
+    """
+
+    modes: int
+    walls: bool
+
+    def resolved(self, n: int) -> int:
+        return min(self.modes, n - 2 if self.walls else n)
+
+    def first(self, stored: int, kept: int) -> int:
+        return 0
+
+    def interpolating(self) -> Legendre:
+        """The basis of the same nodes that holds any values there."""
+        return Legendre()
+
+    def analysis(self, n: int, k: int) -> Parts:
+        return Parts(_to_modes(self._series(n), k))
+
+    def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
+        return Parts(_to_nodes(self._series(n), k))
+
+    def _series(self, n: int) -> Polynomials:
+        return ShenSeries(_interval(n), self.modes) if self.walls else LegendreSeries(_interval(n), self.modes)
+
+
+Polynomials = LegendreSeries | ShenSeries
+
+
+def _interval(n: int) -> Axis:
+    if not isinstance(n, int):
+        raise InputError(
+            "tables of Legendre polynomials and eigenfunctions are for fixed sizes: export without dynamic ones"
+        )
+    return Axis("x", n, nodes="chebyshev")
+
+
+@plain
+def _to_modes(series: Polynomials, eigen: int | None) -> Tensor:
+    """Values -> coefficients, or those of the first eigenfunctions."""
+    table = series.analysis()
+    return table if eigen is None else series.eigen().vectors[:, :eigen].T @ series.gram() @ table
+
+
+@plain
+def _to_nodes(series: Polynomials, eigen: int | None) -> Tensor:
+    """The functions, or the first eigenfunctions, at the nodes."""
+    table = series.values(series.axis.points())
+    return table if eigen is None else table @ series.eigen().vectors[:, :eigen]
+
+
+Basis = Fourier | Trigonometric | Legendre | Eigen
 
 
 def bases(grid: Grid, names: Sequence[Name]) -> tuple[Basis, ...]:
     """The basis of each axis; the last Fourier axis takes the half spectrum of a real field.
 
-    "fourier" goes by indices on any nodes; "cosine" and "sine" need cell or uniform nodes, "chebyshev" Chebyshev
-    points. Raises InputError on another name and on nodes that do not fit.
+    "fourier" goes by indices on any nodes; "cosine" and "sine" need cell or uniform nodes, "chebyshev", "legendre" and
+    "eigen" chebyshev ones. "eigen" has the functions of as many polynomials as the axis' nodes hold, that vanish at the
+    walls if its boundary type is "dirichlet". Raises InputError on another name and on nodes that do not fit.
     """
     last = max((i for i, name in enumerate(names) if name == "fourier"), default=-1)
     return tuple(_basis(axis, name, i == last) for i, (axis, name) in enumerate(zip(grid, names, strict=True)))
@@ -164,11 +244,18 @@ def _basis(axis: Axis, name: Name, half: bool) -> Basis:
         raise InputError(f"basis {name!r} of axis {axis.name!r}; wanted one of {get_args(Name)}")
     if name == "fourier":
         return Fourier(half, OFFSETS.get(axis.nodes, 0.0))
-    fits: tuple[Nodes, ...] = ("chebyshev",) if name == "chebyshev" else ("cell", "uniform")
+    fits: tuple[Nodes, ...] = ("cell", "uniform") if name in ("cosine", "sine") else ("chebyshev",)
     if axis.nodes not in fits:
         raise InputError(
             f"basis {name!r} is for {' or '.join(fits)} nodes; axis {axis.name!r} has {axis.nodes} ones: take fourier"
         )
+    if name == "legendre":
+        return Legendre()
+    if name == "eigen":
+        walls = axis.bc == "dirichlet"
+        if axis.n < 3:
+            raise InputError(f"basis 'eigen' of axis {axis.name!r} with {axis.n} nodes; wanted at least 3")
+        return Eigen(axis.n - 2 if walls else axis.n, walls)
     return Trigonometric(name == "sine", axis.nodes != "cell")
 
 

@@ -35,10 +35,11 @@ class FNO(nn.Module):
     lifting_ratio, projection_ratio: hidden widths of P and Q over C; coordinates: append x, scaled to [0, 1], to the
     input (without it, on periodic axes, the operator commutes with translations); padding: zeros appended to the
     lifted field along Fourier axes that are not periodic, as a fraction of their nodes, and cut off before Q, so that
-    opposite ends do not touch; basis: "fourier", or on axes that are not periodic "cosine", "sine" or "chebyshev" (see
-    `bases.tables`), which need no padding, one for all axes or one each; weights, rank: of the spectral weights (see
-    `nn.mixing`); norm: of S_l v_l + W_l v_l and of a block's end, over a sample's nodes and a quarter of the channels
-    ("group") or each channel ("instance"); recompute: keep only what enters the blocks for the backward pass.
+    opposite ends do not touch; basis: "fourier", or on axes that are not periodic "cosine", "sine", "chebyshev",
+    "legendre" or "eigen" (see `bases.tables`), which need no padding, one for all axes or one each; weights, rank: of
+    the spectral weights (see `nn.mixing`); norm: of S_l v_l + W_l v_l and of a block's end, over a sample's nodes and a
+    quarter of the channels ("group") or each channel ("instance"); recompute: keep only what enters the blocks for the
+    backward pass.
 
     Source: Li et al., ICLR 2021, section 4, in the block form of neuraloperator 2.0, whose weights
     `load_neuralop` accepts. Raises InputError on sizes and names out of range and inputs of the wrong shape.

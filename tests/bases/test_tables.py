@@ -7,7 +7,7 @@ import pytest
 import scipy.fft
 import torch
 
-from pdeops.bases.tables import Fourier, Trigonometric, analysis, bases, synthesis
+from pdeops.bases.tables import Eigen, Fourier, Legendre, Trigonometric, analysis, bases, synthesis
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -15,8 +15,8 @@ DOUBLE = (torch.float64, torch.device("cpu"))
 KINDS = [Trigonometric(sine, ends) for sine in (False, True) for ends in (False, True)]
 
 
-@pytest.mark.parametrize("basis", KINDS)
 @pytest.mark.parametrize("n", [8, 11])
+@pytest.mark.parametrize("basis", [*KINDS, Legendre(), Eigen(6, True), Eigen(8, False)])
 def test_synthesis_inverts_analysis_on_all_that_is_resolved(basis, n):
     k = basis.resolved(n)
     product = analysis((basis, "real"), (n, k), *DOUBLE) @ synthesis((basis, "real"), (n, k, n, k), *DOUBLE)
@@ -46,6 +46,7 @@ def test_cosines_and_sines_are_the_librarys(n):
         ("cosine", "uniform", lambda x: torch.cos(3 * pi * (x - 1) / 2.5)),
         ("sine", "cell", lambda x: torch.sin(4 * pi * (x - 1) / 2.5)),
         ("sine", "uniform", lambda x: torch.sin(4 * pi * (x - 1) / 2.5)),
+        ("legendre", "chebyshev", lambda x: torch.special.legendre_polynomial_p(2 * (x - 1) / 2.5 - 1, 3)),
         ("chebyshev", "chebyshev", lambda x: -torch.special.chebyshev_polynomial_t(2 * (x - 1) / 2.5 - 1, 3)),
     ],
 )
@@ -66,6 +67,34 @@ def test_fourier_series_are_evaluated_where_the_other_nodes_are(nodes):
     c = analysis((basis, "half"), (9, 4), *DOUBLE) @ function(axis.points())
     values = synthesis((basis, "half"), (20, 4, 9, 4), *DOUBLE) @ c
     torch.testing.assert_close(values, function(axis.resized(20).points()), atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("bc", ["dirichlet", "neumann", "free"])
+@pytest.mark.parametrize("n", [26, 40, 64])
+def test_eigenfunctions_are_waves_on_any_number_of_nodes(bc, n):
+    """Those of the axis the basis was made for, of amplitude sqrt(2)."""
+    axis = Axis("x", 40, 2.5, "chebyshev", 1.0, bc)
+    (basis,) = bases(Grid((axis,)), ["eigen"])
+    x, k = axis.resized(n).points(), torch.arange(8, dtype=torch.float64)
+    assert basis.resolved(20) == (18 if bc == "dirichlet" else 20)
+    phase = pi * (x[:, None] - 1) / 2.5
+    waves = torch.sin((k + 1) * phase) if bc == "dirichlet" else torch.cos(k * phase)
+    waves = torch.where((k > 0) | (bc == "dirichlet"), 2.0, 1.0).double().sqrt() * waves
+    torch.testing.assert_close(synthesis((basis, "real"), (n, 8, 40, 12), *DOUBLE), waves, atol=1e-8, rtol=0)
+    table = analysis((basis, "real"), (n, 8), *DOUBLE)
+    torch.testing.assert_close(table @ waves, torch.eye(8, dtype=torch.float64), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("n", [9, 14, 30])
+def test_eigenfunctions_complete_the_polynomials_of_their_walls(n):
+    """All of x (1 - x) (x^5 + 2) comes back, and -d^2/dx^2 is the product with the eigenvalues, projected."""
+    (basis,) = bases(Grid((Axis("x", 9, nodes="chebyshev", bc="dirichlet"),)), ["eigen"])
+    x = Axis("x", n, nodes="chebyshev").points()
+    u, minus_u_xx = x * (1 - x) * (x**5 + 2), 4 + 42 * x**5 - 30 * x**4
+    there, back = analysis((basis, "real"), (n, 7), *DOUBLE), synthesis((basis, "real"), (n, 7, n, 7), *DOUBLE)
+    torch.testing.assert_close(back @ there @ u, u, atol=1e-12, rtol=0)
+    eigenvalues = basis._series(n).eigen().eigenvalues
+    torch.testing.assert_close(there @ minus_u_xx, eigenvalues * (there @ u), atol=1e-10, rtol=1e-10)
 
 
 def test_pairs_are_complex_products():
@@ -112,6 +141,8 @@ def test_the_last_fourier_axis_is_the_half_one():
         ("cosine", "periodic", "cell or uniform nodes; axis 'x' has periodic"),
         ("sine", "chebyshev", "cell or uniform nodes; axis 'x' has chebyshev"),
         ("chebyshev", "uniform", "chebyshev nodes; axis 'x' has uniform"),
+        ("legendre", "cell", "chebyshev nodes; axis 'x' has cell"),
+        ("eigen", "uniform", "chebyshev nodes; axis 'x' has uniform"),
         ("wavelet", "cell", "wanted one of"),
     ],
 )

@@ -132,6 +132,21 @@ def test_residual_losses_on_a_part_of_the_nodes_are_those_of_the_function(stride
     assert float(loss(f / (2 * pi / length) ** 2, Batch(f))) < 1e-12
 
 
+@pytest.mark.parametrize("s", [-2, -1, 0])
+def test_residual_losses_between_walls_are_norms_of_the_error(s):
+    """u = sin(pi x) sin(2 pi y): lambda^(1 + s / 2) times what is wrong with it; s=None is L2."""
+    problem = SpectralPoisson(n=26, nodes="chebyshev")
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    x, y = problem.grid.points().unbind(-1)
+    u = (torch.sin(pi * x) * torch.sin(2 * pi * y))[None, None]
+    f = Batch(5 * pi**2 * u)
+    for alpha in (0.0, 1.0):
+        expected = 0.1 * 0.5 * 5 * pi**2 * (alpha + 5 * pi**2) ** (s / 2)
+        loss = Residual(window, problem=problem, s=s, alpha=alpha)
+        assert float(loss(0.9 * u, f)) == pytest.approx(expected, rel=1e-7)
+    assert float(Residual(window, problem=problem)(0.9 * u, f)) == pytest.approx(0.1 * 0.5 * 5 * pi**2)
+
+
 def test_p_and_alpha_reach_the_norm():
     v = wave(1)
     u = v.clone()

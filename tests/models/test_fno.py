@@ -81,6 +81,29 @@ def test_another_output_grid_is_the_same_function_at_its_own_nodes(basis):
     torch.testing.assert_close(model(field(BOX), out=fine), model(field(fine)))
 
 
+@pytest.mark.parametrize("basis", ["chebyshev", "legendre", "eigen"])
+def test_polynomials_on_chebyshev_nodes(basis):
+    """On a grid of its own for the output, of a batch, compiled and exported (of fixed sizes)."""
+    torch.manual_seed(0)
+    grid = Grid([Axis("x", 17, 2.0, "chebyshev", bc="dirichlet"), Axis("y", 14, nodes="chebyshev", bc="neumann")])
+    model = FNO(1, 1, grid, grid, width=8, modes=6, depth=2, basis=basis).double()
+    a = torch.randn(2, 1, 17, 14, dtype=torch.float64)
+    u = model(a)
+    exported = torch.export.export(model, (a,)).module()
+    torch.testing.assert_close(exported(a), u)
+    torch.testing.assert_close(torch.compile(model, backend="eager", fullgraph=True)(a), u)
+    coarse = torch.randn(2, 1, 9, 10, dtype=torch.float64)
+    assert model(coarse, out=grid.resized((12, 20))).shape == (2, 1, 12, 20)
+
+
+@pytest.mark.parametrize("basis", ["legendre", "eigen"])
+def test_tables_by_numpy_have_no_symbolic_sizes(basis):
+    grid = Grid([Axis("x", 16, nodes="chebyshev")])
+    model, n = FNO(1, 1, grid, grid, width=4, modes=6, depth=1, basis=basis), torch.export.Dim("n", min=8, max=64)
+    with pytest.raises(InputError, match="are for fixed sizes: export without dynamic ones"):
+        torch.export.export(model, (torch.randn(2, 1, 16),), dynamic_shapes=({2: n},))
+
+
 @pytest.mark.parametrize("weights", ["separable", "tucker", "cp", "tt"])
 def test_fewer_weights(weights):
     grid = Grid.periodic((16, 16))

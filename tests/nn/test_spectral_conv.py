@@ -171,6 +171,8 @@ MIXED = Grid((Axis("x", 10), Axis("y", 9, nodes="uniform"), Axis("z", 8)))
     [
         (Grid((Axis("x", 9, nodes="cell"), Axis("y", 8, nodes="uniform"))), ("cosine", "sine")),
         (Grid((Axis("x", 9, nodes="chebyshev"), Axis("y", 8))), ("chebyshev", "fourier")),
+        (Grid((Axis("x", 9, nodes="chebyshev"), Axis("y", 8, nodes="cell"))), ("legendre", "cosine")),
+        (Grid((Axis("x", 9, nodes="chebyshev", bc="dirichlet"), Axis("y", 8))), ("eigen", "fourier")),
         (Grid((Axis("x", 9), Axis("y", 8, nodes="cell"))), ("fourier", "cosine")),
         (MIXED, ("fourier", "cosine", "fourier")),
     ],
