@@ -59,7 +59,8 @@ class Window:
         object.__setattr__(self, "inputs", tuple(self.inputs))
 
     def on(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
-        """This window over trajectories on `grid`. Raises InputError if they are shorter than the window."""
+        """This window over trajectories on `grid`. Raises InputError if they are shorter than the window, and where
+        there are no frames to choose."""
         bound = replace(self, grid=grid, targets=targets, inputs=inputs)
         if grid.time and grid.time.nodes == "chebyshev":
             raise InputError("a window needs frames at equal distances; this time axis has chebyshev nodes")
@@ -71,6 +72,11 @@ class Window:
             )
         if self.segment is not None:
             _check_segment(self.segment, grid)
+        if not grid.time and (self.n_in, self.n_out, self.stride, self.history) != (1, 1, 1, "channel"):
+            raise InputError(
+                f"data.window: n_in={self.n_in}, n_out={self.n_out}, stride={self.stride}, history={self.history} "
+                f"choose frames, and these data have no time axis: {grid}. Leave them at 1, 1, 1, channel."
+            )
         return bound
 
     @property

@@ -181,7 +181,9 @@ def test_a_linear_solver_where_there_is_no_system(run, overrides, message):
 )
 def test_golden_of_branches(run, override, got):
     status, _, err = run("train", *DARCY, "model=deeponet", override)
-    assert f"model.branch={got}: wanted Branch, chosen by branch=NAME of convolutional, dense, spectral" in err
+    assert (
+        f"model.branch={got}: wanted Branch, chosen by branch=NAME of attention, convolutional, dense, spectral" in err
+    )
     assert (status, "Traceback" in err) == (2, False)
 
 

@@ -89,3 +89,10 @@ def test_mistakes_are_refused(options, message):
 def test_an_unbound_window_says_so():
     with pytest.raises(InputError, match="not bound"):
         _ = Window().grid_in
+
+
+@pytest.mark.parametrize("option", [{"n_in": 2}, {"n_out": 3}, {"stride": 2}, {"history": "time"}])
+def test_frames_of_data_without_time_are_refused(option):
+    (name, value), *_ = option.items()
+    with pytest.raises(InputError, match=f"{name}={value}.*no time axis"):
+        Window(**option).on(Grid.periodic((4, 3)), ("u",), ("a",))

@@ -38,8 +38,8 @@ class LatentTransformer(nn.Module):
     of tokens; heads: of each attention; depth: number of layers; hidden: width of F; projection: width of Q.
 
     Ours, after the vision transformer neural operator of Calvello, Kovachki, Levine and Stuart, Continuum attention
-    for neural operators, 2024. Raises InputError on sizes out of range, periodic axes of one window, and inputs of the
-    wrong shape.
+    for neural operators, 2024. Raises InputError on sizes out of range, periodic axes of one window,
+    more windows than nodes, and inputs of the wrong shape.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class LatentTransformer(nn.Module):
             if p < 1 + axis.periodic:
                 raise InputError(
                     f"model.patches={list(self.patches)}: wanted {1 + axis.periodic} or more on {axis.name}"
+                )
+            if p > axis.n:
+                raise InputError(
+                    f"model.patches={list(self.patches)}: more windows along {axis.name} than its {axis.n} nodes; take "
+                    "fewer, each of some nodes for its moments"
                 )
         self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out
         self.width, self.moments, self.latent, self.heads = width, moments, latent, heads

@@ -39,6 +39,8 @@ class MgNO(nn.Module):
     ascent, one number for all levels or one each, from fine to coarse; residual: restrict f - A u and not f;
     prolongation: taps of the transposed convolutions, 3 or 4, one number or one each; skip: L; norm: of W v + L v, as
     in `FNO`; bias_modes: functions per axis of the bias b(x) (1: a number per channel), which carries no resolution.
+    With one, the operator commutes with translations of periodic axes and with reflections of neumann ones, and cannot
+    learn what depends on the place alone: a source that is no input, say.
 
     resolution: how `a` on another lattice than grid_in is taken. Kernels are stencils, and act at the mesh width.
     "native": there, where they are other operators than those trained; "resample": on the trained lattice, to which a,

@@ -25,7 +25,8 @@ class ViTNO(nn.Module):
     alone, modes beyond the kept ones, and whatever makes a patch's ends differ, would be lost before anything has seen
     them. y is made continuous across the patches' seams (`Patches.join`). T, a spectral convolution on the whole
     domain, by sines and cosines on periodic axes, by cosines on others, is the official remedy, which by itself leaves
-    jumps.
+    jumps. T is zero at first: random, it multiplies every mode of y by a number of its own, which all that comes before
+    then has to undo.
 
     width: channels; patches: of each axis, at any resolution the same parts of the domain (`Patches` says which numbers
     of nodes they divide, and what happens to others); modes: of S per axis, both signs together, an even number as the
@@ -78,6 +79,8 @@ class ViTNO(nn.Module):
             own = self.cutting.grid
             whole = bases(own, ["fourier" if axis.periodic else "cosine" for axis in own])
             self.seams = SpectralConv(out_channels, out_channels, self.smoothing, bases=whole)
+            for weight in self.seams.parameters():
+                nn.init.zeros_(weight)
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out), on another grid of these axes, or at points

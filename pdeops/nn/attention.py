@@ -89,7 +89,7 @@ class FeedForward(nn.Module):
         return v + self.mlp(self.norm(v))
 
 
-def check_heads(width: int, heads: int, name: str = "width") -> None:
-    """Raise InputError unless each head has the same channels, at least one, of the option `name`."""
+def check_heads(width: int, heads: int, name: str = "width", of: str = "model") -> None:
+    """Raise InputError unless each head has the same channels, at least one, of the option `name` of a part."""
     if heads < 1 or width % heads:
-        raise InputError(f"model.heads={heads}: wanted a divisor of model.{name}={width}")
+        raise InputError(f"{of}.heads={heads}: wanted a divisor of {of}.{name}={width}")

@@ -14,6 +14,7 @@ from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.nn.attention import Attention, FeedForward, check_heads, log_measure
 from pdeops.nn.block import Block
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
@@ -149,31 +150,83 @@ class Spectral:
                 raise InputError(f"model.branch.{name}={getattr(self, name)}: wanted at least 1")
 
     def build(self, in_channels: int, grid: Grid, features: int, members: int = 1) -> nn.Module:
-        return Separate(_Spectral(self, in_channels, grid, features) for _ in range(members))
-
-
-class _Spectral(nn.Module):
-    def __init__(self, of: Spectral, in_channels: int, grid: Grid, features: int) -> None:
-        super().__init__()
-        self.grid = grid
-        modes = for_each_axis("branch.modes", of.modes, grid)
+        modes = for_each_axis("branch.modes", self.modes, grid)
         fourier: list[Name] = ["fourier"] * grid.ndim
         if min(modes) < 1:
             raise InputError(f"model.branch.modes={list(modes)}: wanted at least one mode per axis")
-        self.lifting = MLP(in_channels + grid.ndim, 2 * of.width, of.width)
-        self.blocks = nn.ModuleList(
-            Block(SpectralConv(of.width, of.width, modes, bases=bases(grid, fourier)), of.width, 0)
-            for _ in range(of.depth)
-        )
-        self.projection = MLP(of.width, of.projection, features)
+
+        def blocks() -> nn.Module:
+            convolutions = (
+                SpectralConv(self.width, self.width, modes, bases=bases(grid, fourier)) for _ in range(self.depth)
+            )
+            return nn.Sequential(*(Block(conv, self.width, 0) for conv in convolutions))
+
+        sizes = in_channels, self.width, self.projection, features
+        return Separate(_Mean(grid, blocks(), *sizes) for _ in range(members))
+
+
+@dataclass(frozen=True)
+class Attentive:
+    """`Spectral` with the layers of a transformer neural operator instead: (1 + F)(1 + A), A an attention between the
+    nodes by their quadrature weights, F a perceptron at each. Its cost grows with the square of the nodes.
+
+    width: channels; heads: of each attention; depth: of layers; hidden: width of F; projection: hidden width of Q.
+    Raises InputError on sizes out of range.
+    """
+
+    any_lattice: ClassVar[bool] = True
+
+    width: int = 32
+    heads: int = 4
+    depth: int = 2
+    hidden: int = 64
+    projection: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "hidden", "projection"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.branch.{name}={getattr(self, name)}: wanted at least 1")
+        check_heads(self.width, self.heads, of="model.branch")
+
+    def build(self, in_channels: int, grid: Grid, features: int, members: int = 1) -> nn.Module:
+        sizes = in_channels, self.width, self.projection, features
+        return Separate(_Mean(grid, _Transformer(self, grid), *sizes) for _ in range(members))
+
+
+class _Transformer(nn.Module):
+    def __init__(self, of: Attentive, grid: Grid) -> None:
+        super().__init__()
+        self.grid = grid
+        self.attentions = nn.ModuleList(Attention(of.width, of.heads) for _ in range(of.depth))
+        self.perceptrons = nn.ModuleList(FeedForward(of.width, of.hidden) for _ in range(of.depth))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, *n, C)"""
+        weights = log_measure(self.grid.resized(v.shape[1:-1]))
+        weights = None if weights is None else weights.to(v.device)
+        tokens = v.flatten(1, -2)
+        for attention, perceptron in zip(self.attentions, self.perceptrons, strict=True):
+            tokens = perceptron(attention(tokens, weights))
+        return tokens.view(v.shape)
+
+
+class _Mean(nn.Module):
+    """int Q(layers(P(a, x))) dx / volume, P and Q perceptrons at every node."""
+
+    def __init__(
+        self, grid: Grid, layers: nn.Module, in_channels: int, width: int, projection: int, features: int
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.lifting = MLP(in_channels + grid.ndim, 2 * width, width)
+        self.layers = layers
+        self.projection = MLP(width, projection, features)
 
     def forward(self, a: Tensor) -> Tensor:
         n = a.shape[2:]
         x = coordinates(self.grid, n, a)
         v = self.lifting(torch.cat([a, x.expand(len(a), *x.shape)], 1).movedim(1, -1))
-        for block in self.blocks:
-            v = block(v)
-        values = self.projection(v).flatten(1, -2)
+        values = self.projection(self.layers(v)).flatten(1, -2)
         share = _shares(self.grid.resized((2,) * len(n)), tuple(n), values.dtype, values.device)
         return torch.einsum("n,bnk->bk", share, values)
 

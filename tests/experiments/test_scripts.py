@@ -214,6 +214,19 @@ def test_attention_without_its_peer():
     assert [cells[0] for cells in rows] == ["ViTNO 64^2", "FANO 64^2"]
 
 
+@pytest.mark.slow
+def test_models_for_equal_time(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = ["darcy", "latent_transformer", "official_fano", "--seconds", 0.2, "--csv", "rows.csv"]
+    out = script(ROOT / "equal_time" / "equal_time.py", *asked)
+    assert "official_fano: skipped, no --peer" in out
+    name, parameters, rate, steps, l2, h1 = table(out)[-1]
+    assert (name, parameters, rate) == ("latent_transformer", "604,833", "0.002")
+    assert int(steps) >= 1
+    assert float(l2) > 0 < float(h1)
+    assert len(Path("rows.csv").read_text().splitlines()) == 2
+
+
 def test_samplings_of_functions_of_time(run, monkeypatch):
     """On the trained lattice both ways are one; an FNO has no answer at other times."""
     data = ["data=lorenz63", "problem.n=21", "problem.horizon=0.4", "data.n=20", "trainer=cpu", "trainer.max_epochs=1"]

@@ -93,6 +93,8 @@ def test_other_places_of_scattered_samples():
 def test_a_torus_needs_two_windows():
     with pytest.raises(InputError, match=r"model.patches=\[1, 3\]: wanted 2 or more on x"):
         model(grid(8, "periodic"), patches=[1, 3])
+    with pytest.raises(InputError, match=r"model.patches=\[9, 9\]: more windows along x than its 8 nodes"):
+        model(grid(8), patches=9)
     with pytest.raises(InputError, match=r"model.heads=5: wanted a divisor of model.latent=16"):
         model(grid(8), heads=5)
 

@@ -23,9 +23,11 @@ def small(grid, **options):
     torch.manual_seed(0)
     sizes = {"width": 8, "heads": 2, "depth": 2, "hidden": 16, "patches": (2, 3, 2)[: grid.ndim], "modes": 5}
     model = ViTNO(2, 2, grid, grid, **(sizes | {"smoothing": 5} | options)).double()
-    with torch.no_grad():  # so that attention chooses
+    with torch.no_grad():  # so that attention chooses, and the convolution of the whole domain counts
         for layer in model.attentions:
             layer.temperature.fill_(2)
+        if model.seams is not None:
+            model.seams.weight.tensor.normal_()
     return model
 
 
@@ -104,6 +106,19 @@ def test_patches_that_do_not_divide_go_through_the_next_lattice_and_say_so():
     near, exact = grid_of(12, "cell").resized((37, 52)), grid_of(12, "cell").resized((38, 54))
     u, v = model(smooth(near)), model(smooth(exact), near)
     assert (u - v).norm() < 0.01 * v.norm()
+
+
+def test_the_convolution_of_the_whole_domain_begins_as_nothing_and_learns():
+    grid = grid_of(24, "cell")
+    options = {"width": 8, "heads": 2, "depth": 1, "hidden": 16, "patches": (2, 3), "modes": 5}
+    models = []
+    for smoothing in (5, 0):
+        torch.manual_seed(0)
+        models.append(ViTNO(1, 1, grid, grid, **options, smoothing=smoothing))
+    a = torch.randn(2, 1, *grid.shape)
+    torch.testing.assert_close(models[0](a), models[1](a))
+    models[0](a).square().sum().backward()
+    assert models[0].seams.weight.tensor.grad.abs().min() > 0
 
 
 def test_what_modes_do_not_hold_is_not_lost():

@@ -5,11 +5,17 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.branch import Convolutional, Dense, Spectral
+from pdeops.nn.branch import Attentive, Convolutional, Dense, Spectral
 from pdeops.nn.perceptron import Perceptron
 
 GRID = Grid([Axis("x", 16), Axis("y", 17, nodes="uniform")])
-SPECS = [Dense((8,)), Dense((8,), stacked=True), Convolutional((4, 6), 3, 2, (8,)), Spectral(8, 4, 2, 8)]
+SPECS = [
+    Dense((8,)),
+    Dense((8,), stacked=True),
+    Convolutional((4, 6), 3, 2, (8,)),
+    Spectral(8, 4, 2, 8),
+    Attentive(8, 2, 2, 8, 8),
+]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -45,13 +51,37 @@ def test_a_spectral_branch_converges_as_nodes_become_more():
         torch.manual_seed(0)
         net = Spectral(8, 4, 1, 8).build(1, Grid([axis]), 5).double()
         if axis.nodes == "chebyshev":  # its Fourier layers go by indices: without them
-            net[0].blocks = torch.nn.ModuleList()
+            net[0].layers = torch.nn.Sequential()
         values = []
         for n in (64, 128, 1024):
             x = axis.resized(n).points()
             values.append(net((2 * torch.pi * x).sin().view(1, 1, -1)))
         first, second = ((v - values[-1]).norm() / values[-1].norm() for v in values[:2])
         assert second < 1e-5 or second < first / 2, (axis.nodes, first, second)
+
+
+@pytest.mark.parametrize("nodes", ["uniform", "chebyshev", "cell"])
+def test_an_attentive_branch_converges_as_nodes_become_more(nodes):
+    """Both its integrals, within attention and at the end, are by quadrature: second order, or better."""
+    torch.manual_seed(0)
+    axis = Axis("x", 17, 2.0, nodes, -1.0)
+    net = Attentive(8, 2, 2, 16, 8).build(1, Grid([axis]), 5).double()
+    values = []
+    for n in (16, 32, 512):
+        x = axis.resized(n + (nodes != "cell")).points()
+        values.append(net((3 * x).sin().exp().view(1, 1, -1)))
+    first, second = ((v - values[-1]).norm() / values[-1].norm() for v in values[:2])
+    assert second < 1e-9 or first / second > 3.5, (first, second)
+
+
+def test_an_attentive_branch_without_coordinates_is_one_of_sets():
+    """Nodes and their places may be permuted together: attention and mean know no order."""
+    torch.manual_seed(0)
+    net = Attentive(8, 2, 1, 16, 8).build(1, Grid([Axis("x", 9)]), 5)
+    a = torch.randn(2, 1, 9)
+    with torch.no_grad():
+        net[0].lifting[0].weight[:, -1] = 0  # the column of the coordinate
+    torch.testing.assert_close(net(a.flip(-1)), net(a))
 
 
 def test_convolutions_leave_what_they_leave():
@@ -74,6 +104,8 @@ def test_convolutions_along_any_axes(d):
         (lambda: Convolutional(kernel=0), "model.branch.kernel=0"),
         (lambda: Convolutional().build(1, Grid([Axis(n, 9) for n in "wxyz"]), 5), "works on 1 to 3 axes"),
         (lambda: Dense(widths=[0]), r"model.branch.widths=\[0\]"),
+        (lambda: Attentive(width=0), "model.branch.width=0"),
+        (lambda: Attentive(heads=3), "model.branch.heads=3: wanted a divisor of model.branch.width=32"),
         (lambda: Spectral(width=0), "model.branch.width=0"),
         (lambda: Spectral(modes=[4, 4, 4]).build(1, GRID, 5), r"model.branch.modes=\[4, 4, 4\]; wanted one or 2"),
         (lambda: Spectral(modes=0).build(1, GRID, 5), "wanted at least one mode per axis"),
