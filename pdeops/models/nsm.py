@@ -21,11 +21,12 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
 from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
-from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
+from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output, smoothed
 from pdeops.nn.spectral_conv import SpectralConv
 
 
 Time = Literal["axis", "channels"]
+Head = Literal["plain", "inverse_laplacian"]
 
 
 class NSM(nn.Module):
@@ -46,7 +47,8 @@ class NSM(nn.Module):
     mixes per axis, at most what `nodes` hold; basis: of S per axis (`bases.tables`), "auto": fourier on periodic
     axes, eigen on others, legendre in time; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
     periodic alone, and the operator commutes with translations along the others; time: of an evolution, an "axis" of the
-    network's lattice, or "channels": the network is one of space, and its last layer gives N at the nodes in time.
+    network's lattice, or "channels": the network is one of space, and its last layer gives N at the nodes in time; head:
+    of fields without time, "inverse_laplacian" for -Laplace^-1 N in the place of N, in units of its largest factor.
 
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), whose own formulation is
     `models.nsm_published`. Raises InputError on sizes out of range, other axes, places outside of the domain, and inputs
@@ -72,6 +74,7 @@ class NSM(nn.Module):
         rank: float = 0.42,
         coordinates: bool = True,
         time: Time = "axis",
+        head: Head = "plain",
         oversampling: float = 2.0,
     ) -> None:
         super().__init__()
@@ -88,13 +91,18 @@ class NSM(nn.Module):
         self.basis: tuple[str, ...] = for_each_axis("basis", basis, grid_out)
         self.weights, self.rank = weights, rank
         self.coordinates, self.time, self.oversampling = coordinates, time, oversampling
+        self.head = head
         for name, sizes, least in (("modes", self.modes, 1), ("nodes", self.nodes, 4)):
             if min(sizes) < least:
                 raise InputError(f"model.{name}={list(sizes)}: wanted at least {least} per axis")
 
         if time not in get_args(Time):
             raise InputError(f"model.time={time!r}; wanted one of {get_args(Time)}")
+        if head not in get_args(Head):
+            raise InputError(f"model.head={head!r}; wanted one of {get_args(Head)}")
         grows = evolves(grid_in, grid_out)
+        if head != "plain" and grid_out.time is not None:
+            raise InputError(f"model.head={head} is for fields without time")
         if time == "channels" and not grows:
             raise InputError("model.time=channels is for later frames than the history's (data.window.history=time)")
         if grows and in_channels < out_channels:
@@ -129,7 +137,7 @@ class NSM(nn.Module):
         return output(self, self.coefficients(a), a, out)
 
     def coefficients(self, a: Tensor) -> Tensor:
-        """Those of the output's series, (B, out_channels, *modes): what does not depend on where it is wanted."""
+        """Those of the output's series, (B, out_channels, *modes), float64: what does not depend on where it is wanted."""
         check_input(self, a)
         v = inputs(self, a, self.inner)
         places = _places((self.inner, self.coordinates), (), v.dtype, v.device)
@@ -139,7 +147,8 @@ class NSM(nn.Module):
         u = self.projection(v)
         if self.time == "channels":
             u = u.unflatten(-1, (self.nodes[0], -1)).movedim(-2, 1)
-        return self.series.to_modes(u.movedim(-1, 1))
+        c = self.series.to_modes(u.movedim(-1, 1).double())  # else second derivatives have noise of 1e-2 (63 nodes)
+        return c if self.head == "plain" else smoothed(self.series, c)
 
 
 def _series(axis: Axis) -> Series:

@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pdeops.bases.expansions import Expansion
+from pdeops.bases.expansions import Expansion, Series, along, orthonormal
+from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.nn.on_grids import OnGrids, nodes_wanted
@@ -73,7 +74,8 @@ def output(model: OnLattice, c: Tensor, a: Tensor, out: Grid | Tensor | None) ->
         return torch.cat([_at_points(model, c[[i]], a[[i]], own) for i, own in enumerate(y)])
     grid, lattice, series = _wanted(model, a, out), model.lattice, model.series
     if grid == model.collocation:
-        a, c = a.double(), c.double()
+        a = a.double()
+    c = c.to(a.dtype)
     if grid == lattice.resized(grid.shape):
         u = series.to_values(c, grid.shape)
     else:
@@ -85,9 +87,34 @@ def output(model: OnLattice, c: Tensor, a: Tensor, out: Grid | Tensor | None) ->
     return w.unsqueeze(2) + passed.view(-1, *(1,) * grid.space.ndim).to(u) * u
 
 
+def smoothed(series: Expansion, c: Tensor) -> Tensor:
+    """Coefficients (B, C, *modes) of lambda_1 (-Laplace)^-1 of a field, lambda_1 its least eigenvalue that is positive;
+    what has the eigenvalue 0 becomes zero."""
+    for dim, one in enumerate(series.series, -len(series.series)):
+        c = along(_eigen((one, True), (), c.dtype, c.device), c, dim)
+    c = c * _inverse(series.series, (), c.dtype, c.device)
+    for dim, one in enumerate(series.series, -len(series.series)):
+        c = along(_eigen((one, False), (), c.dtype, c.device), c, dim)
+    return c
+
+
+@constant
+def _eigen(what: tuple[Series, bool], sizes: tuple[()], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Coefficients to those of the orthonormal eigenfunctions, and back."""
+    series, there = what
+    return (orthonormal(series) if there else series.eigen().vectors).to(device, dtype)
+
+
+@constant
+def _inverse(what: tuple[Series, ...], sizes: tuple[()], dtype: torch.dtype, device: torch.device) -> Tensor:
+    eigenvalues = Expansion(what).eigenvalues
+    positive = eigenvalues > 1e-9 * eigenvalues.max()
+    return torch.where(positive, eigenvalues[positive].min() / eigenvalues, 0.0).to(device, dtype)
+
+
 def _at_points(model: OnLattice, c: Tensor, a: Tensor, y: Tensor) -> Tensor:
     """(B, C, N) at places (N, d)."""
-    u = model.series.at_points(c, y)
+    u = model.series.at_points(c.to(a.dtype), y)
     if not evolves(model.grid_in, model.grid_out):
         return u
     w = onto_points(_last(model, a).movedim(1, -1), _space(model, a), y[:, 1:], SMOOTH).movedim(-1, 1)

@@ -1,11 +1,14 @@
 """Residuals on a model's own lattice."""
 
+from math import pi
+
 import pytest
 import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
+from pdeops.models.fno import FNO
 from pdeops.norms import Lp
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
@@ -87,3 +90,18 @@ def test_the_published_sum_of_coefficients():
     assert float(loss(truth, Batch(a, out=grid))) < 1e-6
     with pytest.raises(InputError, match="coefficients"):
         Residual(WALLS, problem=POISSON, s="sum")
+
+
+@pytest.mark.parametrize("nodes", ["chebyshev", "periodic"])
+def test_grid_models_are_asked_on_their_own_nodes(nodes):
+    """A known wave on the lattice of an FNO: its spectral residual is exact, with walls and on a torus, in the norm that
+    a model with a lattice of its own gets."""
+    problem = SpectralPoisson(n=24, nodes=nodes, source=GaussianProcess())
+    window = Window().on(problem.grid, ("u",), ("source",))
+    model = FNO(1, 1, window.grid_in, window.grid_out, width=4, modes=4, depth=1)
+    assert not hasattr(model, "collocation")
+    x, y = problem.grid.points().unbind(-1)
+    u = (torch.sin(2 * pi * x) * torch.sin(4 * pi * y))[None, None]
+    loss = Residual(window, problem=problem, s=-1, alpha=1)
+    assert float(loss(u, Batch(20 * pi**2 * u))) < 1e-9
+    assert float(loss(0 * u, Batch(20 * pi**2 * u))) == pytest.approx(10 * pi**2 / (1 + 20 * pi**2) ** 0.5, rel=1e-4)

@@ -7,6 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.expansions import along
 from pdeops.bases.fourier import resample
 from pdeops.bases.polynomials import LegendreSeries
 from pdeops.errors import InputError
@@ -16,6 +17,7 @@ from pdeops.models.nsm import NSM
 from pdeops.models.nsm_published import NSMPublished
 from pdeops.nn.coefficients import Nodes
 from pdeops.nn.normalizer import Normalizer
+from pdeops.nn.on_lattice import output
 from pdeops.nn.spectral_conv import Transform
 from pdeops.norms import Lp
 from pdeops.problems.processes import GaussianProcess
@@ -202,21 +204,17 @@ def test_residuals_are_those_of_the_series():
         assert found[0] != pytest.approx(found[2], rel=1e-5)
 
 
-def test_single_precision_costs_a_residual_no_digits():
-    """Coefficients are single, their evaluation double: values in single precision would carry noise of 1e-2."""
+def test_single_precision_costs_a_residual_few_digits():
+    """Values of the network are single, their series is double: transformed or evaluated in single precision, second
+    derivatives would have a thousand times the noise."""
     problem = SpectralPoisson(n=63, nodes="chebyshev", source=GaussianProcess())
-    model, a = build(problem.grid, nodes=63, modes=10), problem.sample([0], 0)
-    grid = model.collocation.resized((63, 63))
-    model.oversampling = 1.0
-    u = model(a.float(), grid)
-    assert u.dtype == torch.float64
-    r = problem.residual(a, u, grid)
-    exact = build(problem.grid, nodes=63, modes=10).double()
-    wanted = problem.residual(a, exact(a, grid), grid)
-    noisy = problem.residual(a, u.float().double(), grid)
-    inside = (..., slice(10, -10), slice(10, -10))
-    size = wanted[inside].norm()
-    assert (noisy - r)[inside].norm() > 3 * (r - wanted)[inside].norm() or (r - wanted)[inside].norm() < 1e-3 * size
+    model, a = build(problem.grid, nodes=63, oversampling=1.0), problem.sample([0], 0)
+    grid, truth = model.collocation, problem.solve(a).u
+    c = model.series.to_modes(truth)
+    assert problem.residual(a, output(model, c, a.float(), grid), grid).norm() < 1e-8 * a.norm()
+    single = model.series.to_values(c.float()).double()
+    assert problem.residual(a, single, grid).norm() > 1e-5 * a.norm()
+    assert model(a.float(), grid).dtype == model.coefficients(a.float()).dtype == torch.float64
     assert model(a.float(), problem.grid.resized((20, 20))).dtype == torch.float32
 
 
@@ -260,6 +258,48 @@ def test_published_walls_and_scale():
     x, y = ((axis.points() + 1) / 2 for axis in grid)
     plain = build(walls(12, 12, bc="free"), kind=NSMPublished, modes=12, scale=2.0).double()
     torch.testing.assert_close(plain(a) * torch.outer(torch.sin(pi * x), torch.sin(pi * y)), u)
+
+
+@pytest.mark.parametrize("bc", ["dirichlet", "free", "periodic"])
+def test_a_head_that_inverts_the_laplacian(bc):
+    """-Laplace of the output is the output without it, projected, in units of the largest factor."""
+    grid = Grid.periodic((12, 12), 2.0) if bc == "periodic" else walls(12, 12, bc=bc)
+    plain, model = build(grid).double(), build(grid, head="inverse_laplacian").double()
+    a = smooth(grid).double()
+    c, expected = model.coefficients(a), plain.coefficients(a)
+    space = model.series
+    least = {"dirichlet": 2 * (pi / 2) ** 2, "free": (pi / 2) ** 2, "periodic": pi**2}[bc]
+    back = sum(
+        along(one.gram().inverse() @ one.stiffness(), c, dim) for dim, one in zip((-2, -1), space.series, strict=True)
+    )
+    constant = torch.zeros_like(expected)
+    if bc != "dirichlet":
+        constant[..., 0, 0] = expected[..., 0, 0]
+        assert space.integral(c).abs().max() < 1e-10
+    torch.testing.assert_close(back, least * (expected - constant), rtol=1e-3, atol=1e-5)
+    assert model(a).shape == plain(a).shape
+
+
+def test_time_as_channels():
+    """The network is one of space; all else, exact start and polynomials in time, is as with a time axis."""
+    problem, window = evolution()
+    model = build((window.grid_in, window.grid_out), nodes=[5, 12], time="channels").double()
+    assert model.blocks[0].spectral.modes == (6,)
+    a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
+    u = model(a, model.collocation)
+    torch.testing.assert_close(u[:, :, 0], resample(a[:, :, 0], (24,)))
+    found = degrees(u.detach().movedim(2, -1), model.collocation[0])
+    assert found[6:].max() < 1e-12 * found.max()
+    assert found[:6].min() > 1e-5 * found.max()
+    values = model.projection[2].bias.detach().clone()
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    model.projection[2].bias.data.copy_(values)
+    at_nodes = model(a, model.lattice) - resample(a, (12,))
+    t = model.lattice[0].points().view(-1, 1)
+    torch.testing.assert_close(at_nodes[0, 0], (t * values[:, None]).expand(5, 12))
+    with pytest.raises(InputError, match="time=channels"):
+        build(walls(9, 9), time="channels")
 
 
 def test_what_is_refused():
