@@ -2,8 +2,8 @@
 
     python experiments/bench/nsm.py
 
-Poisson's equation between walls, 31 x 31 nodes, width 32, depth 4, all modes, dense weights, one thread. A step: forward,
-the residual in H^-2 on 31 x 31 nodes in double precision, backward, Adam. Medians, the jobs taking turns.
+Poisson's equation between walls, 31 x 31 nodes, width 32, depth 4, all modes, dense weights, one thread. A step:
+forward, the residual in H^-2 on 31 x 31 nodes in double precision, backward, Adam. Medians, the jobs taking turns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 
 import torch
+from timing import medians, ratio, timings
 from torch import Tensor, nn
 
 from pdeops.losses.residual import Residual
@@ -23,7 +24,6 @@ from pdeops.nn.on_lattice import output
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.window import Batch, Window
-from timing import medians, ratio, timings
 
 N, WIDTH, DEPTH = 31, 32, 4
 
@@ -66,8 +66,8 @@ def main() -> None:
             forward = timings(repeats, lambda: theirs(a), lambda: ours(a))  # noqa: B023
         for name, (published, mine) in (("training step", steps), ("forward", forward)):
             print(
-                f"batch {batch:2d}, {name}: published {1e3 * published.median:6.1f} ms, ours {1e3 * mine.median:6.1f} ms, "
-                f"ratio {ratio(published, mine)} (median / least / processor time)"
+                f"batch {batch:2d}, {name}: published {1e3 * published.median:6.1f} ms, "
+                f"ours {1e3 * mine.median:6.1f} ms, ratio {ratio(published, mine)} (median / least / processor time)"
             )
     ours, _ = models(problem)
     a = problem.sample([0], 0).float()
@@ -78,8 +78,8 @@ def main() -> None:
             network, evaluation = medians(repeats, lambda: ours.coefficients(a), lambda: output(ours, c, a, grid))  # noqa: B023
             solver = medians(repeats, lambda: problem.solve(a.double()))[0]
             print(
-                f"one sample on {n:3d} x {n:3d}: coefficients {1e3 * network:5.2f} ms, evaluation {1e3 * evaluation:5.2f} ms; "
-                f"spectral solver on {N} x {N} {1e3 * solver:5.2f} ms"
+                f"one sample on {n:3d} x {n:3d}: coefficients {1e3 * network:5.2f} ms, "
+                f"evaluation {1e3 * evaluation:5.2f} ms; spectral solver on {N} x {N} {1e3 * solver:5.2f} ms"
             )
 
 

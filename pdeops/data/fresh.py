@@ -54,8 +54,8 @@ class Fresh(Dataset[Batch]):
         return self.window.make_input(sample[:, :states].unsqueeze(2), sample[:, states:])
 
     def stats(self, n: int = 256) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mean and deviation of each input channel, then of each output channel, over n inputs: an output that is none of
-        them has mean 0 and deviation NaN, as no solution is known."""
+        """Mean and deviation of each input channel, then of each output channel, over n inputs: an output that is none
+        of them has mean 0 and deviation NaN, as no solution is known."""
         sides = [[name.split("[")[0] for name in side] for side in (self.window.in_names, self.window.out_names)]
         channels = dict(zip(sides[0], self.inputs(range(n)).unbind(1), strict=True))
         means, deviations = ({name: f(a) for name, a in channels.items()} for f in (torch.mean, torch.std))

@@ -24,8 +24,8 @@ class _Lattice(NamedTuple):
 
 
 class MildResidual:
-    """e = u - exp(t A) u(0) - int_0^t exp((t - s) A) (N(u) + (L - A) u) ds = (d/dt - A)^-1 (u_t - L u - N(u)) from zero, A
-    the damping part of L: L less its largest growth rate, if that is positive. (B, C, T, *space) -> the same.
+    """e = u - exp(t A) u(0) - int_0^t exp((t - s) A) (N(u) + (L - A) u) ds = (d/dt - A)^-1 (u_t - L u - N(u)), from
+    zero, A the damping part of L: L less its largest growth rate, if that is positive. (B, C, T, *space) -> the same.
 
     No derivative in time is formed. On chebyshev nodes u is a polynomial in time and the integral is exact up to their
     degree; on uniform ones N is the polynomial through the eight snapshots around an interval (`Duhamel`), and the
@@ -40,8 +40,8 @@ class MildResidual:
             raise InputError(f"loss.mild=true is for evolution equations on tori, and {problem.name} is none")
         if problem.varying:
             raise InputError(
-                f"loss.mild=true tables one equation, and {list(problem.varying)} differ between samples: take one value "
-                "each, or loss.mild=false"
+                f"loss.mild=true tables one equation, and {list(problem.varying)} differ between samples: take one "
+                "value each, or loss.mild=false"
             )
         self.problem, self.known = problem, known
         self._lattices: dict[tuple[Grid, torch.device], _Lattice] = {}

@@ -25,9 +25,9 @@ class Residual:
     """mean over samples and equations of ||r(u)||_{H^s}, r the strong residual of the problem.
 
     Formed on the lattice in space on which u comes. s=None: `weak_norm`, H^-1 on tori and L2 between walls. s, alpha:
-    of `norms.Sobolev`, between walls too; s="coefficients": `norms.CoefficientSum`, as published. Of -Laplace u = f, u = 0 on the walls, s = -2 with alpha = 0 is the error in
-    L2, and s = -1 its gradient's: exactly, if the values on the walls are those of f + Laplace u; with the zeros that
-    collocation leaves there, to about 1e-4 of it.
+    of `norms.Sobolev`, between walls too; s="coefficients": `norms.CoefficientSum`, as published. Of -Laplace u = f,
+    u = 0 on the walls, s = -2 with alpha = 0 is the error in L2, and s = -1 its gradient's: exactly, if the values on
+    the walls are those of f + Laplace u; with the zeros that collocation leaves there, to about 1e-4 of it.
 
     Of an evolution, the history and the prediction together are the trajectory whose residual is taken; its
     time derivative is as good as the frames are close (`Evolution.residual`).
@@ -35,8 +35,8 @@ class Residual:
     frame's values at time 0. Then that frame and the prediction are the trajectory, and its derivative is the series'
     own, exact at any distance of the frames.
     collocation: the lattice of a model that is a polynomial in time, or between walls, and of which it is asked there
-    (`Batch.out`): the residual is that of these polynomials, in double precision. Time has chebyshev nodes, the first of
-    them that of the initial state.
+    (`Batch.out`): the residual is that of these polynomials, in double precision. Time has chebyshev nodes, from the
+    initial state on.
     mild: of an evolution, the mild residual instead (`MildResidual`), s=None then being 0.
     relative: the norm over that of the residual of zero; of an evolution, of the last history frame at all times.
     Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
@@ -90,9 +90,9 @@ class Residual:
         return self._size(batch.a, start, u, grid).mean()
 
     def scale(self, a: Tensor) -> float:
-        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of the
-        inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and inputs
-        a (B, C_in, *grid_in) alone."""
+        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
+        the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
+        inputs a (B, C_in, *grid_in) alone."""
         inputs, grid = self._given(a)[0], self.grid
         v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
         for i, axis in enumerate(grid, 2):

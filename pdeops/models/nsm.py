@@ -24,7 +24,6 @@ from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_ax
 from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output, smoothed
 from pdeops.nn.spectral_conv import SpectralConv
 
-
 Time = Literal["axis", "channels"]
 Head = Literal["plain", "inverse_laplacian"]
 
@@ -33,26 +32,27 @@ class NSM(nn.Module):
     """u(x) = sum_k c_k phi_k(x), c = T Q(v_L), v_0 = P(a, x), v_{l+1} = gelu(S_l v_l + W_l v_l) on `nodes` per axis,
     whatever the resolution of `a` and of what is asked for.
 
-    The series of u satisfies the conditions of its axes for any weights: Fourier's along periodic axes; polynomials along
-    others, those that vanish (or whose slopes do) at both ends of dirichlet (neumann) axes. Where a history comes in and
-    later frames are wanted (`data.window.history=time`), u(t) = w + (t - t_0) / T N(t), w the last frame, N the
-    polynomial in time. Pointwise work is done on values, and transforms are those of the spectral convolutions S alone
-    (`nn.spectral_conv`, by the FNO's blocks); every path from a to u goes through the activations.
+    The series of u satisfies the conditions of its axes for any weights: along periodic axes it is Fourier's, along
+    others it has the polynomials that vanish (or whose slopes do) at both ends of dirichlet (neumann) axes. Where a
+    history comes in and later frames are wanted (`data.window.history=time`), u(t) = w + (t - t_0) / T N(t), w the last
+    frame, N the series. Pointwise work is done on values, and transforms are those of the spectral convolutions S alone
+    (`nn.spectral_conv`, in the FNO's blocks). No path from `a` to the series is linear.
 
     `collocation`: the lattice on which a residual of u is to be formed, `oversampling` times as fine, so that a
     product of as many factors is resolved; there values come in double precision. `out`: any grid of the same axes
     within the domain, or points (N, d), (B, N, d).
 
     width, depth, lifting_ratio, projection_ratio, mlp_ratio, weights, rank: as in `FNO`; modes: coefficients that S
-    mixes per axis, at most what `nodes` hold; basis: of S per axis (`bases.tables`), "auto": fourier on periodic
-    axes, eigen on others, legendre in time; coordinates: append those of all axes (cosine and sine on periodic ones); false: of axes that are not
-    periodic alone, and the operator commutes with translations along the others; time: of an evolution, an "axis" of the
-    network's lattice, or "channels": the network is one of space, and its last layer gives N at the nodes in time; head:
-    of fields without time, "inverse_laplacian" for -Laplace^-1 N in the place of N, in units of its largest factor.
+    mixes per axis, at most what `nodes` hold; basis: of S per axis (`bases.tables`), "auto": fourier on periodic axes,
+    eigen on others, legendre in time; coordinates: append those of all axes (cosine and sine on periodic ones), or of
+    axes that are not periodic alone, and the operator commutes with translations along the others; time: of an
+    evolution, an "axis" of the network's lattice, or "channels": the network is one of space, its last layer gives N at
+    the nodes in time; head: of fields without time, "inverse_laplacian" puts (-Laplace)^-1 N in the place of N, in
+    units of its largest factor.
 
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), whose own formulation is
-    `models.nsm_published`. Raises InputError on sizes out of range, other axes, places outside of the domain, and inputs
-    of the wrong shape.
+    `models.nsm_published`. Raises InputError on sizes out of range, other axes, places outside of the domain, and
+    inputs of the wrong shape.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class NSM(nn.Module):
         return output(self, self.coefficients(a), a, out)
 
     def coefficients(self, a: Tensor) -> Tensor:
-        """Those of the output's series, (B, out_channels, *modes), float64: what does not depend on where it is wanted."""
+        """Those of the output's series, (B, out_channels, *modes), float64, wherever it is wanted."""
         check_input(self, a)
         v = inputs(self, a, self.inner)
         places = _places((self.inner, self.coordinates), (), v.dtype, v.device)
@@ -147,7 +147,8 @@ class NSM(nn.Module):
         u = self.projection(v)
         if self.time == "channels":
             u = u.unflatten(-1, (self.nodes[0], -1)).movedim(-2, 1)
-        c = self.series.to_modes(u.movedim(-1, 1).double())  # else second derivatives have noise of 1e-2 (63 nodes)
+        # in single precision second derivatives would have noise of 1e-2 (63 nodes)
+        c = self.series.to_modes(u.movedim(-1, 1).double())
         return c if self.head == "plain" else smoothed(self.series, c)
 
 
@@ -172,8 +173,8 @@ def _basis(axis: Axis, name: str) -> Name:
 
 @constant
 def _places(what: tuple[Grid, bool], sizes: tuple[()], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(*nodes, features): the coordinates of axes that are not periodic, in [0, 1]; cos and sin of periodic ones, if all
-    are wanted."""
+    """(*nodes, features): the coordinates of axes that are not periodic, in [0, 1]; cos and sin of periodic ones, if
+    all are wanted."""
     grid, everywhere = what
     scaled = coordinates(grid, grid.shape, torch.empty((), dtype=torch.float64))
     features = [torch.empty(*grid.shape, 0, dtype=torch.float64)]

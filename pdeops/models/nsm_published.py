@@ -21,8 +21,8 @@ class NSMPublished(nn.Module):
     """As coded by its authors, to be compared with `NSM`: every layer maps coefficients to coefficients, and the
     activation T relu(T^-1 .) transforms every channel there and back on exactly as many nodes as modes.
 
-    z_{l+1} = T relu(T^-1 (R_k z_l + W z_l + b)), R_k a real matrix per mode (cosines and sines apart), of all modes, b on
-    every coefficient; Fourier and Chebyshev coefficients. u = scale times N(x) prod_i sin(pi x_i) on dirichlet axes, N
+    z_{l+1} = T relu(T^-1 (R_k z_l + W z_l + b)), R_k a real matrix for each of all modes (cosines and sines apart), b
+    on every coefficient; Fourier and Chebyshev coefficients. u = scale times N(x) prod_i sin(pi x_i) on dirichlet axes, N
     else; of an evolution w + scale t N (`NSM`). coordinates of all axes go in. `collocation`, `out`: as `NSM`.
 
     width, depth; modes: per axis, one for all or one each; scale: of the output; oversampling: as in `NSM`.

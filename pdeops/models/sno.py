@@ -17,8 +17,8 @@ from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
 
 
 class SNO(nn.Module):
-    """Coefficients to coefficients, sigma acting on coefficients: z_{l+1} = relu(W A z_l + b), A a dense map of all modes
-    with a bias, shared by channels, W a map of channels.
+    """Coefficients to coefficients, the activation acting on them: z_{l+1} = relu(W A z_l + b), A a dense map of all
+    modes with a bias, shared by channels, W a map of channels.
 
     The trunk of `NSMPublished`, as its authors compare with it. `out` and `collocation`: as `NSM`; conditions at walls
     are the problem's.

@@ -216,8 +216,8 @@ def _theta(t: np.ndarray) -> np.ndarray:
 def _recipe(
     space: Grid, spectrum: Spectrum
 ) -> tuple[int, np.ndarray | slice, np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
-    """How many modes are drawn; which of them the lattice holds, with the deviation of their real and imaginary parts and
-    their places; of two axes, those among k_x whose k_y is 0."""
+    """How many modes are drawn; which of them the lattice holds, with the deviation of their real and imaginary parts
+    and their places; of two axes, those among k_x whose k_y is 0."""
     modes = _modes(max(space.shape), space.ndim)
     deviation = np.sqrt(spectrum(space, modes) / 2)
     held = np.all([2 * np.abs(k) < axis.n for axis, k in zip(space, modes, strict=True)], axis=0)

@@ -94,8 +94,8 @@ def test_the_published_sum_of_coefficients():
 
 @pytest.mark.parametrize("nodes", ["chebyshev", "periodic"])
 def test_grid_models_are_asked_on_their_own_nodes(nodes):
-    """A known wave on the lattice of an FNO: its spectral residual is exact, with walls and on a torus, in the norm that
-    a model with a lattice of its own gets."""
+    """A known wave on the lattice of an FNO: its spectral residual is exact, with walls and on a torus, in the norm
+    that a model with a lattice of its own gets."""
     problem = SpectralPoisson(n=24, nodes=nodes, source=GaussianProcess())
     window = Window().on(problem.grid, ("u",), ("source",))
     model = FNO(1, 1, window.grid_in, window.grid_out, width=4, modes=4, depth=1)

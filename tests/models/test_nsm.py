@@ -24,7 +24,7 @@ from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.surrogate import Surrogate
-from pdeops.window import Batch, Window
+from pdeops.window import Window
 
 
 def walls(*n, bc="dirichlet", nodes="chebyshev"):
@@ -103,7 +103,7 @@ def test_inputs_are_functions():
 
 
 def test_the_initial_condition_is_exact_and_time_a_polynomial():
-    problem, window = evolution()
+    _, window = evolution()
     model = build((window.grid_in, window.grid_out), nodes=[5, 12], coordinates=False).double()
     a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
     u = model(a, model.collocation)
@@ -120,7 +120,7 @@ def test_the_initial_condition_is_exact_and_time_a_polynomial():
 
 
 def test_without_coordinates_it_commutes_with_translations():
-    problem, window = evolution()
+    _, window = evolution()
     a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
     for coordinates, moves in ((False, True), (True, False)):
         model = build((window.grid_in, window.grid_out), nodes=[5, 16], coordinates=coordinates).double()
@@ -282,7 +282,7 @@ def test_a_head_that_inverts_the_laplacian(bc):
 
 def test_time_as_channels():
     """The network is one of space; all else, exact start and polynomials in time, is as with a time axis."""
-    problem, window = evolution()
+    _, window = evolution()
     model = build((window.grid_in, window.grid_out), nodes=[5, 12], time="channels").double()
     assert model.blocks[0].spectral.modes == (6,)
     a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
