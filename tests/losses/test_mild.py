@@ -91,6 +91,13 @@ def test_frames_and_polynomials_agree(problem):
     torch.testing.assert_close(*found, rtol=2e-3, atol=0)
 
 
+def test_what_is_outside_of_the_basis_should_vanish():
+    """A Nyquist wave upon a steady state is its own residual."""
+    grid, a = times(8), torch.ones(1, 1, 32, dtype=torch.float64)
+    wave = 0.1 * bent(grid, 1, 16)
+    torch.testing.assert_close(MildResidual(RD)(a, 1 + wave, grid), wave, rtol=0, atol=1e-12)
+
+
 def test_known_frames_have_no_error():
     heat = ReactionDiffusion(n=32, frames=8, rate=0.0, solver=Stepper(dt=0.01))
     window = Window(n_in=3, n_out=6, history="time").on(heat.grid, ("u",), ())

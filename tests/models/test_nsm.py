@@ -128,6 +128,19 @@ def test_without_coordinates_it_commutes_with_translations():
         assert same == moves
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_coordinates_are_those_of_the_nodes(everywhere):
+    """Without a jump on periodic axes."""
+    grid = Grid([Axis("x", 8, 2.0, start=1.0), *walls(9, 9)[1:]])
+    model, seen = build(grid, nodes=[8, 9], coordinates=everywhere), []
+    model.lifting.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
+    model(torch.zeros(1, 1, 8, 9))
+    x, y = (v.float() for v in grid.points().unbind(-1))
+    angle = pi * (x - 1)
+    expected = [0 * x, *([angle.cos(), angle.sin()] if everywhere else []), (y + 1) / 2]
+    torch.testing.assert_close(seen[0], torch.stack(expected, -1))
+
+
 def test_a_constant_bias_is_a_constant():
     """Layers without weights give their bias on any grid; on coefficients it is a spike in the corner."""
     grid = walls(12, 12, bc="free")
