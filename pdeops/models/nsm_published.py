@@ -22,8 +22,8 @@ class NSMPublished(nn.Module):
     activation T relu(T^-1 .) transforms every channel there and back on exactly as many nodes as modes.
 
     z_{l+1} = T relu(T^-1 (R_k z_l + W z_l + b)), R_k a real matrix for each of all modes (cosines and sines apart), b
-    on every coefficient; Fourier and Chebyshev coefficients. u = scale times N(x) prod_i sin(pi x_i) on dirichlet axes, N
-    else; of an evolution w + scale t N (`NSM`). coordinates of all axes go in. `collocation`, `out`: as `NSM`.
+    on every coefficient; Fourier and Chebyshev coefficients. u = scale times N(x) prod_i sin(pi x_i) on dirichlet axes,
+    N else; of an evolution w + scale t N (`NSM`). Coordinates of all axes go in. `collocation`, `out`: as `NSM`.
 
     width, depth; modes: per axis, one for all or one each; scale: of the output; oversampling: as in `NSM`.
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), by its code (width 64, depth 4, scale 1e-3).
@@ -56,7 +56,7 @@ class NSMPublished(nn.Module):
         self.series = published_series(self.lattice)
         self.nodes = Nodes(self.series)
         frames = grid_in[0].n if evolves(grid_in, grid_out) else 1
-        layers = [ModeWise(width, self.modes) for _ in range(depth)]
+        layers = [_ModeWise(width, self.modes) for _ in range(depth)]
         features = frames * in_channels + grid_out.ndim
         self.network = CoefficientNetwork(features, width, out_channels, layers, self.nodes.relu)
 
@@ -77,7 +77,7 @@ class NSMPublished(nn.Module):
         return output(self, self.scale * z.movedim(-1, 1), a, out)
 
 
-class ModeWise(nn.Module):
+class _ModeWise(nn.Module):
     """R_k z_k + W z_k + b, (B, *modes, C) -> the same."""
 
     def __init__(self, width: int, modes: Sequence[int]) -> None:
