@@ -133,3 +133,22 @@ def test_every_epoch_draws_anew():
     f.loss = lambda u, b: (drawn.append(float(torch.rand(()))), loss(u, b))[1]
     t.fit(f, loader([Batch(V, V)]))
     assert len(set(drawn)) == 2
+
+
+def test_a_loss_with_a_lattice_gets_the_prediction_there():
+    """In training and validation; errors are those on the data's grid."""
+    task, seen = make(), []
+    lattice = task.surrogate.window.grid_out.resized((12, 10))
+
+    def loss(u, batch):
+        seen.append((tuple(u.shape[2:]), batch.out))
+        return u.square().mean()
+
+    loss.collocation = lattice
+    task.loss, task.log = loss, lambda *_, **__: None
+    a, u = torch.randn(2, 1, 8, 8), torch.randn(2, 1, 8, 8)
+    task.training_step(Batch(a), 0)
+    task.validation_step(Batch(a, u), 0)
+    assert seen == [((12, 10), lattice)] * 2
+    expected = RelativeLp(task.surrogate.window)(task.surrogate(a), Batch(a, u))
+    assert task._means()["val/relative_l2"] == pytest.approx(float(expected))
