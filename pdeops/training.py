@@ -28,6 +28,7 @@ from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
+from pdeops.tasks.sharding import load_whole, whole
 from pdeops.window import Batch, Window
 
 
@@ -76,8 +77,9 @@ def train(config: dict[str, Any]) -> float | None:
     best_error = trainer.callback_metrics.get("val/relative_l2")
     if config["test"] and len(data.open().split["test"]):
         trainer.test(task, data, verbose=False)
+    surrogate = whole(task.surrogate, task.description)
     if trainer.is_global_zero:
-        _leave_results(out, task, data)
+        _leave_results(out, surrogate, task.results, data)
     return None if best_error is None else float(best_error)
 
 
@@ -97,7 +99,7 @@ def _fit(trainer: Any, task: Any, data: Any, config: dict[str, Any], out: Path) 
         raise KeyboardInterrupt(f"interrupted {where}{advice}") from stopped
     best = getattr(checkpoints, "best_model_path", "")
     if best:
-        task.load_state_dict(read_checkpoint(best)["state_dict"])
+        load_whole(task, read_checkpoint(best)["state_dict"])
 
 
 def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
@@ -233,15 +235,15 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
-def _leave_results(out: Path, task: Any, data: Any) -> None:
+def _leave_results(out: Path, surrogate: Surrogate, results: dict[str, float], data: Any) -> None:
     """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
-    task.surrogate.save(out / "surrogate")
-    if task.results:
-        (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
-        print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
+    surrogate.save(out / "surrogate")
+    if results:
+        (out / "metrics.json").write_text(json.dumps(results, indent=2))
+        print(metric_table(results, f"test: {len(data.open().split['test'])} samples"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LatticeWarning)  # said at the start
-            _draw(out, task.surrogate, data)
+            _draw(out, surrogate, data)
     log = out / "csv" / "metrics.csv"
     if log.exists():
         training_curve(log, out / "figures" / "training.png")

@@ -21,6 +21,7 @@ from pdeops.metrics.panel import Panel
 from pdeops.metrics.residual import residual_norm
 from pdeops.metrics.rollout import errors_by_segment
 from pdeops.surrogate import Surrogate
+from pdeops.tasks.sharding import shard
 from pdeops.window import Batch
 
 Loss = Callable[[Tensor, Batch], Tensor]
@@ -48,11 +49,15 @@ class Fit(L.LightningModule):
         super().__init__()
         self.surrogate, self.loss = surrogate, loss
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.seed, self.settings = seed, settings
+        self.seed, self.settings, self.description = seed, settings, surrogate.describe()
         self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
         self._losses, self._samples = torch.zeros((), dtype=torch.float64), 0  # of this epoch, summed
+
+    def configure_model(self) -> None:
+        if self.device_mesh is not None:  # trainer=fsdp
+            shard(self.surrogate.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.surrogate.parameters())
@@ -113,7 +118,7 @@ class Fit(L.LightningModule):
         if isinstance(schedule, ReduceLROnPlateau):
             error = self.trainer.callback_metrics.get("val/relative_l2")
             if error is None:
-                raise InputError("scheduler=plateau goes by val/relative_l2, which this run does not have: take another")
+                raise InputError("scheduler=plateau goes by val/relative_l2, and this run has none: take another")
             schedule.step(error)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
@@ -180,7 +185,7 @@ class Fit(L.LightningModule):
         self.log_dict(self.results)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["surrogate"] = self.surrogate.describe()
+        checkpoint["surrogate"] = self.description
         checkpoint["settings"] = self.settings
         checkpoint["epoch_so_far"] = self._so_far().cpu()
 

@@ -48,7 +48,8 @@ class Rows(ExperimentWriter):
     def _keep(self, step: int) -> None:
         path = Path(self.metrics_file_path)
         with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and int(row["step"]) < step]
+            whole = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+        rows = [row for row in whole if int(row["step"]) < step]
         if not rows:
             path.unlink()
             return

@@ -22,9 +22,9 @@ class Preemption(L.Callback):
     """On SIGTERM or SIGUSR1, to any of the processes, make `last.ckpt` of the running step and raise `Preempted`.
 
     That checkpoint stands in the middle of an epoch, and a run resumed from it is the unbroken one (`Fit`, `Loader`). A
-    signal that comes while gradients are accumulated is answered after the optimiser's step, one in an epoch's last step
-    or in validation after both, where the epoch's own checkpoint is. Further signals then change nothing. Without a
-    `BestAndLast` among the callbacks signals keep their meaning.
+    signal that comes while gradients are accumulated is answered after the optimiser's step, one in an epoch's last
+    step or in validation after both, where the epoch's own checkpoint is. Further signals then change nothing. Without
+    a `BestAndLast` among the callbacks signals keep their meaning.
     """
 
     def __init__(self) -> None:
