@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pdeops.errors import InputError, did_you_mean, first_line, nearest
 
-GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem"}  # not by users
+GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem", "ahead"}  # not by users
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 

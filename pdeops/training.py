@@ -29,6 +29,7 @@ from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
 from pdeops.tasks.sharding import load_whole, whole
+from pdeops.tasks.unrolled import longest
 from pdeops.window import Batch, Window
 
 
@@ -121,7 +122,8 @@ def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) 
 
 def data_module(config: dict[str, Any]) -> Any:
     """The data of a configuration, with the problem it names."""
-    return build("data", config["data"], problem=build("problem", config["problem"]))
+    ahead = longest(config["task"].get("rollout", 1))
+    return build("data", config["data"], problem=build("problem", config["problem"]), ahead=ahead)
 
 
 def _start(config: dict[str, Any]) -> Surrogate | None:

@@ -105,7 +105,7 @@ def test_engines_and_generated_data_show_all_their_keys():
     nodes = [OmegaConf.to_container(OmegaConf.load(path)) for path in paths]
     for node in nodes:
         cls = get_class(node.pop("_target_"))
-        assert set(node) == set(inspect.signature(cls).parameters) - {"problem"}
+        assert set(node) == set(inspect.signature(cls).parameters) - {"problem", "ahead"}
     engines = {c.__name__ for c in engine.Engine.__subclasses__() if c.__module__ == engine.__name__}
     assert engines == {OmegaConf.load(p)["_target_"].rpartition(".")[2] for p in (CONF / "engine").glob("*.yaml")}
     assert nodes[-1]["engine"] == "${engine}"

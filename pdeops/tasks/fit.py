@@ -22,6 +22,7 @@ from pdeops.metrics.residual import residual_norm
 from pdeops.metrics.rollout import errors_by_segment
 from pdeops.surrogate import Surrogate
 from pdeops.tasks.sharding import shard
+from pdeops.tasks.unrolled import Rollout, check, longest, steps_in, unrolled_loss
 from pdeops.window import Batch
 
 Loss = Callable[[Tensor, Batch], Tensor]
@@ -32,8 +33,10 @@ class Fit(L.LightningModule):
 
     optimizer: parameters -> optimiser. scheduler: optimiser -> schedule, or None; one that takes
     `total_steps` or `T_max` is given the number of steps of the run and advanced every step, any other every
-    epoch. seed: each batch draws its randomness from (seed, batches before it, rank) alone, so that a resumed run is
-    the unbroken one. settings: the resolved configuration, kept in checkpoints as a plain dictionary.
+    epoch. rollout: train over so many outputs in a row, or by epoch, {first epoch: outputs}, of data that hold as many
+    (`DataModule.ahead`); pushforward: see `unrolled_loss`. seed: each batch draws its randomness from (seed, batches
+    before it, rank) alone, so that a resumed run is the unbroken one. settings: the resolved configuration, kept in
+    checkpoints as a plain dictionary.
     """
 
     def __init__(
@@ -43,13 +46,20 @@ class Fit(L.LightningModule):
         *,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler] | None = None,
+        rollout: Rollout = 1,
+        pushforward: bool = False,
         seed: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.surrogate, self.loss = surrogate, loss
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.seed, self.settings, self.description = seed, settings, surrogate.describe()
+        check(rollout)
+        if pushforward and longest(rollout) == 1:
+            raise InputError("task.pushforward=true goes with several steps: set task.rollout=2, say")
+        self.rollout, self.pushforward = rollout, pushforward
+        self.seed, self.settings = seed, settings
+        self.description: dict[str, Any] = {}  # of a surrogate that is sharded, which has other classes
         self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
@@ -57,6 +67,7 @@ class Fit(L.LightningModule):
 
     def configure_model(self) -> None:
         if self.device_mesh is not None:  # trainer=fsdp
+            self.description = self.description or self.surrogate.describe()
             shard(self.surrogate.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
@@ -94,13 +105,19 @@ class Fit(L.LightningModule):
             torch.cuda.default_generators[batch.a.get_device()].manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(self.surrogate(batch.a, batch.out), batch)
+        loss = self._training_loss(batch)
         self._losses = self._losses.to(loss.device) + loss.detach().double() * len(batch.a)
         self._samples += len(batch.a)
         if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
             total, samples = self._so_far().tolist()
             self.log("train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
         return loss
+
+    def _training_loss(self, batch: Batch) -> Tensor:
+        if self.rollout == 1:
+            return self.loss(self.surrogate(batch.a, batch.out), batch)
+        steps = steps_in(self.current_epoch, self.rollout)
+        return unrolled_loss(self.surrogate, self.loss, batch, steps, self.pushforward)
 
     def _so_far(self) -> Tensor:
         """The sum of this epoch's losses over samples, and how many, of all processes."""
@@ -185,7 +202,7 @@ class Fit(L.LightningModule):
         self.log_dict(self.results)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["surrogate"] = self.description
+        checkpoint["surrogate"] = self.description or self.surrogate.describe()
         checkpoint["settings"] = self.settings
         checkpoint["epoch_so_far"] = self._so_far().cpu()
 
