@@ -28,6 +28,7 @@ from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
+from pdeops.tasks.recomputed import Recompute
 from pdeops.tasks.sharding import load_whole, whole
 from pdeops.tasks.unrolled import longest
 from pdeops.window import Batch, Window
@@ -51,6 +52,7 @@ def train(config: dict[str, Any]) -> float | None:
         "trainer",
         config["trainer"],
         callbacks=[Clock(), *(build("callbacks", node) for node in (config["callbacks"] or {}).values() if node)]
+        + [Recompute()] * config["recompute"]
         + [Compile()] * config["compile"]
         + [Preemption()],
         logger=[Tolerant(build("logger", node)) for node in (config["logger"] or {}).values() if node] or False,

@@ -37,6 +37,8 @@ def compose_with(*overrides):
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_passes_its_checks(option):
     group, name = option.split("=")
+    if option == "optimizer=soap":
+        pytest.importorskip("pytorch_optimizer")
     choice, needs = option, ["data.file=x.h5"] if option == "data=file" else []
     if group == "solver":  # with a problem that takes it
         target = OmegaConf.load(CONF / "solver" / f"{name}.yaml")["_target_"]

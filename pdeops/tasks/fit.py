@@ -60,6 +60,7 @@ class Fit(L.LightningModule):
         self.rollout, self.pushforward = rollout, pushforward
         self.seed, self.settings = seed, settings
         self.description: dict[str, Any] = {}  # of a surrogate that is sharded, which has other classes
+        self.rate: float | None = None  # instead of the optimiser's own (`FindRate`)
         self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
@@ -71,7 +72,8 @@ class Fit(L.LightningModule):
             shard(self.surrogate.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.surrogate.parameters())
+        found = {} if self.rate is None else {"lr": self.rate}
+        optimizer = self.optimizer(self.surrogate.parameters(), **found)
         if self.scheduler is None:
             return optimizer
         given = getattr(self.scheduler, "keywords", {})
@@ -80,7 +82,9 @@ class Fit(L.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if length and not isfinite(steps):
             raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
-        lengths = {name: int(steps) for name in length}
+        lengths: dict[str, Any] = {name: int(steps) for name in length}
+        if self.rate is not None and "max_lr" in takes:
+            lengths["max_lr"] = self.rate
         try:
             _try_out(self.scheduler(self.optimizer([torch.nn.Parameter(torch.zeros(1))]), **lengths))
             schedule = self.scheduler(optimizer, **lengths)

@@ -74,7 +74,9 @@ def test_steps_by_epoch():
 
 def test_an_epoch_takes_its_steps():
     surrogate, batch, _ = setup()
-    task = Fit(surrogate, MeanSquare(surrogate.window), optimizer=functools.partial(torch.optim.SGD), rollout={0: 1, 1: K})
+    task = Fit(
+        surrogate, MeanSquare(surrogate.window), optimizer=functools.partial(torch.optim.SGD), rollout={0: 1, 1: K}
+    )
     for epoch, steps in ((0, 1), (1, K)):
         type(task).current_epoch = property(lambda self, epoch=epoch: epoch)
         try:
