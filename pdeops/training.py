@@ -281,12 +281,14 @@ def _draw(out: Path, surrogate: Any, data: Any) -> None:
 
 def quiet() -> None:
     """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector", "tuner"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     for text in (
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*The number of training batches.*",
         ".*Checkpoint directory.*",
+        ".*WeightAveraging callback with a model that overrides.*",  # which does so for trainer=fsdp alone
     ):
         warnings.filterwarnings("ignore", text)

@@ -27,7 +27,8 @@ class MuonAdamW(Optimizer):
             parts.append(Muon(matrices, lr=lr, weight_decay=weight_decay, **scale))  # type: ignore[arg-type]
         if others := [p for p in given if p.ndim != 2]:
             parts.append(AdamW(others, lr=lr, weight_decay=weight_decay))
-        super().__init__([{"params": group["params"]} for part in parts for group in part.param_groups], {"lr": lr})
+        groups = [{"params": group["params"]} for part in parts for group in part.param_groups]
+        super().__init__(groups, {"lr": lr, "betas": (0.9, 0.999)})  # AdamW's, which a one-cycle schedule moves
         self.parts = parts
         self._share()
 

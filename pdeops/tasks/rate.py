@@ -19,7 +19,7 @@ class FindRate(LearningRateFinder):
     Lightning's version. Raises InputError where no rate can be told.
     """
 
-    def __init__(self, figure: str, low: float = 1e-6, high: float = 1.0, steps: int = 100) -> None:
+    def __init__(self, figure: str, low: float = 1e-6, high: float = 0.1, steps: int = 100) -> None:
         super().__init__(min_lr=low, max_lr=high, num_training_steps=steps, update_attr=False)
         self.figure = Path(figure)
 
@@ -27,7 +27,9 @@ class FindRate(LearningRateFinder):
         if trainer.ckpt_path is not None:
             return
         assert isinstance(pl_module, Fit)
+        epochs, trainer.fit_loop.max_epochs = trainer.fit_loop.max_epochs, -1  # the trial may take more than the run
         self.lr_find(trainer, pl_module)
+        trainer.fit_loop.max_epochs = epochs
         rate = self.optimal_lr.suggestion() if self.optimal_lr else None
         if rate is None:
             raise InputError("callbacks=lr_finder: no rate can be told from so few steps; raise callbacks.lr.steps")

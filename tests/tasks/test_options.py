@@ -53,7 +53,7 @@ def test_schedules_and_optimisers_go_on_exactly(run, mine, option):
         pytest.importorskip("pytorch_optimizer")
     options = [*mine, option, "trainer.max_epochs=4", "callbacks=ema"]
     if option == "scheduler=plateau":
-        options += ["scheduler.patience=0", "optimizer.lr=0.3"]
+        options += ["scheduler.patience=0", "+scheduler.threshold=0.5", "optimizer.lr=0.01"]
     assert run("train", *options, "hydra.run.dir=whole")[0] == 0
     for batch in (4, 8):  # in the second epoch, and at the end of the third
         assert (
@@ -65,13 +65,13 @@ def test_schedules_and_optimisers_go_on_exactly(run, mine, option):
     if option != "optimizer=soap":  # whose state is no flat dictionary of tensors
         same(Path("whole"), Path("broken"))
     if option == "scheduler=plateau":
-        assert torch.load("whole/checkpoints/last.ckpt", weights_only=True)["lr_schedulers"][0]["_last_lr"][0] < 0.3
+        assert torch.load("whole/checkpoints/last.ckpt", weights_only=True)["lr_schedulers"][0]["_last_lr"][0] < 0.01
 
 
 def test_a_rate_is_found_drawn_and_trained_at(run, mine):
     options = [*mine, "callbacks=lr_finder", "callbacks.lr.steps=30", "trainer.max_epochs=2", "hydra.run.dir=out"]
-    status, out, _ = run("train", *options)
-    assert status == 0
+    status, out, err = run("train", *options)
+    assert status == 0, err
     rate = float(out.split("optimizer.lr=")[1].split(":")[0])
     assert 1e-6 < rate < 1
     assert (Path("out") / "figures" / "learning_rate.png").stat().st_size > 5_000
@@ -89,16 +89,16 @@ def test_bf16_trains_as_float32_does(run, mine):
         assert run("train", *options, f"hydra.run.dir={precision}")[0] == 0
         errors.append(np.array(list(curve(Path(precision))["trainloss"].values())))
     np.testing.assert_allclose(*errors, rtol=0.02)
-    assert errors[0][-1] < 0.9 * errors[0][0]
+    assert errors[0][-1] < 0.97 * errors[0][0]
     assert all(v.dtype == torch.float32 for v in weights("bf16-mixed").values() if v.is_floating_point())
 
 
 def test_recomputed_runs_are_the_same(run, mine):
     options = [*mine, "trainer.max_epochs=1"]
-    for flag in ("false", "true"):
-        assert run("train", *options, f"recompute={flag}", f"hydra.run.dir={flag}")[0] == 0
-    close(weights("false"), weights("true"), rtol=1e-5, atol=1e-6)
-    a, b = (json.loads((Path(n) / "metrics.json").read_text()) for n in ("false", "true"))
+    for name, flag in (("kept", "false"), ("again", "true")):
+        assert run("train", *options, f"recompute={flag}", f"hydra.run.dir={name}")[0] == 0
+    close(weights("kept"), weights("again"), rtol=1e-5, atol=1e-6)
+    a, b = (json.loads((Path(n) / "metrics.json").read_text()) for n in ("kept", "again"))
     assert a == pytest.approx(b, rel=1e-3)
 
 
