@@ -14,7 +14,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import lightning as L
@@ -27,6 +29,7 @@ from pdeops.data.module import DataModule
 from pdeops.data.schema import write_arrays
 from pdeops.grid import Axis, Grid
 from pdeops.losses.supervised import RelativeLp
+from pdeops.memory import keep_freed
 from pdeops.models.fno import FNO
 from pdeops.nn.normalizer import Normalizer
 from pdeops.surrogate import Surrogate
@@ -82,7 +85,8 @@ def by_lightning(task: L.LightningModule, data: object, steps: int, **options: o
     callbacks = [*options.pop("callbacks", []), times]  # type: ignore[misc]
     quietly = {"enable_model_summary": False, "num_sanity_val_steps": 0, "limit_val_batches": 0, "accelerator": "cpu"}
     trainer = L.Trainer(max_epochs=1, limit_train_batches=steps, callbacks=callbacks, **quietly, **options)  # type: ignore[arg-type]
-    trainer.fit(task, data)  # type: ignore[arg-type]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        trainer.fit(task, data)  # type: ignore[arg-type]
     return milliseconds(times.at)
 
 
@@ -131,6 +135,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=32)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed()
     quiet()
     warnings.simplefilter("ignore")
     steps = options.steps
@@ -155,14 +160,18 @@ def main() -> None:
                 (
                     empty_bare(steps),
                     by_lightning(Empty(), loader, steps, **nothing),
+                    by_lightning(Empty(), loader, steps, default_root_dir=folder),
                     bare(task_of(small), small.train_dataloader(), steps),
                     in_full(task_of(small), data(16, 2, 0), steps, folder),
                 )
             )
-        nil, empty, loop, fit = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"Lightning's empty loop {empty:.3f} ms ({nil:.3f} ms of it a bare one's)")
+        nil, empty, usual, loop, fit = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(
+            f"Lightning's empty loop: {empty:.3f} ms alone, {usual:.3f} ms as it comes, {nil:.3f} ms of it a bare one's"
+        )
         print(f"one number: bare {loop:.3f} ms, Fit {fit:.3f} ms")
-        print(f"Fit above Lightning's own loop: {fit - loop - (empty - nil):.3f} ms a step")
+        more = [fit - loop - (lightning - nil) for lightning in (empty, usual)]
+        print(f"Fit above Lightning's own loop: {more[0]:.3f} ms a step, {more[1]:.3f} ms of one as it comes")
 
         large, steps = data(64, 16, 320), 16
         grid, rows = large.window.grid_in, []

@@ -6,11 +6,11 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -102,15 +102,17 @@ class Fit(L.LightningModule):
         self._losses, self._samples = torch.zeros_like(self._losses), 0
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        words = np.random.SeedSequence([self.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank])
-        seed = int(words.generate_state(1, np.uint64)[0])
+        place = f"{self.seed} {self.trainer.fit_loop.total_batch_idx} {self.global_rank}"
+        seed = int.from_bytes(blake2b(place.encode(), digest_size=8).digest())
         torch.default_generator.manual_seed(seed)
         if batch.a.is_cuda:
             torch.cuda.default_generators[batch.a.get_device()].manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._training_loss(batch)
-        self._losses = self._losses.to(loss.device) + loss.detach().double() * len(batch.a)
+        if self._losses.device != loss.device:
+            self._losses = self._losses.to(loss.device)
+        self._losses.add_(loss.detach(), alpha=len(batch.a))
         self._samples += len(batch.a)
         if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
             total, samples = self._so_far().tolist()

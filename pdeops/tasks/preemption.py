@@ -29,11 +29,9 @@ class Preemption(L.Callback):
 
     def __init__(self) -> None:
         self._received: str | None = None
-        self._step = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning puts the former handlers back when it is done."""
-        self._step = trainer.global_step
         if not isinstance(trainer.checkpoint_callback, BestAndLast):
             return
         if threading.current_thread() is threading.main_thread():
@@ -46,8 +44,9 @@ class Preemption(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Tensor | Any, batch: Batch, batch_idx: int
     ) -> None:
-        stepped = trainer.global_step > self._step
-        self._step = trainer.global_step
+        if trainer.world_size == 1 and self._received is None:
+            return
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         before_validation = (batch_idx + 1) % (trainer.val_check_batch or inf) == 0
         if stepped and not trainer.is_last_batch and not before_validation and self._asked(trainer):
             checkpoint = trainer.checkpoint_callback
