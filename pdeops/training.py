@@ -73,6 +73,8 @@ def train(config: dict[str, Any]) -> float | None:
         )
         if (told := getattr(model, "told", lambda n: None)(data.window.grid_in.shape)) is not None:
             warnings.warn(told, LatticeWarning, stacklevel=2)
+    if not config["ckpt_path"] and trainer.is_global_zero:
+        (out / "csv" / "metrics.csv").unlink(missing_ok=True)  # of another run in this folder
     if config["train"]:
         _fit(trainer, task, data, config, out)
     elif config["ckpt_path"]:

@@ -111,7 +111,8 @@ class Fit(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._training_loss(batch)
         if self._losses.device != loss.device:
-            self._losses = self._losses.to(loss.device)
+            exact = torch.float32 if loss.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+            self._losses = self._losses.to(loss.device, exact)
         self._losses.add_(loss.detach(), alpha=len(batch.a))
         self._samples += len(batch.a)
         if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
@@ -127,7 +128,7 @@ class Fit(L.LightningModule):
 
     def _so_far(self) -> Tensor:
         """The sum of this epoch's losses over samples, and how many, of all processes."""
-        sums = torch.stack([self._losses, self._losses.new_tensor(self._samples)])
+        sums = torch.stack([self._losses, self._losses.new_tensor(self._samples)]).to(self.device)
         return self.trainer.strategy.reduce(sums, reduce_op="sum") if self.trainer.world_size > 1 else sums
 
     def on_train_epoch_end(self) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Muon, Optimizer
+
+from pdeops.errors import InputError
 
 
 class MuonAdamW(Optimizer):
     """torch's Muon on parameters that are matrices, its AdamW on all others, with one learning rate: Muon's steps are
     scaled to the root mean square of AdamW's (`match_rms_adamw`).
 
+    Raises InputError where parameters are in shards (trainer=fsdp): a matrix is made orthogonal as a whole.
     Source: Jordan et al., Muon (2024); the scale: Liu et al., Muon is Scalable for LLM Training (2025), equation 4.
     """
 
@@ -21,6 +25,10 @@ class MuonAdamW(Optimizer):
         self, params: Iterable[Tensor], lr: float = 1e-3, weight_decay: float = 1e-4, momentum: float = 0.95
     ) -> None:
         given = list(params)
+        if any(isinstance(p, DTensor) for p in given):
+            raise InputError(
+                "optimizer=muon takes whole matrices; with trainer=fsdp they are in shards: optimizer=adamw"
+            )
         parts: list[Optimizer] = []
         if matrices := [p for p in given if p.ndim == 2]:
             scale = {"momentum": momentum, "adjust_lr_fn": "match_rms_adamw"}

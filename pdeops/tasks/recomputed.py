@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import lightning as L
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from pdeops.errors import InputError
@@ -19,6 +20,9 @@ class Recompute(L.Callback):
     In place, for the time of the fit: weights, names and files do not know of it. Raises InputError where a model has
     no blocks.
     """
+
+    def __init__(self) -> None:
+        self._blocks: list[nn.Module] = []
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         surrogate = pl_module.surrogate
