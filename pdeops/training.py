@@ -100,7 +100,7 @@ def _fit(trainer: Any, task: Any, data: Any, config: dict[str, Any], out: Path) 
         where = f"in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps"
         advice = f"; go on with:\n{command(config, out)}" if last else " before its first checkpoint"
         if isinstance(stopped, Preempted):
-            raise Preempted(f"stopped by {stopped or 'a signal'} {where}{advice}") from stopped
+            raise Preempted(f"stopped by {stopped} {where}{advice}") from stopped
         raise KeyboardInterrupt(f"interrupted {where}{advice}") from stopped
     best = getattr(checkpoints, "best_model_path", "")
     if best:

@@ -16,6 +16,7 @@ from pdeops.tasks.checkpoint import BestAndLast
 from pdeops.window import Batch
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+ELSEWHERE = "a signal to another process"
 
 
 class Preemption(L.Callback):
@@ -52,11 +53,11 @@ class Preemption(L.Callback):
             checkpoint = trainer.checkpoint_callback
             assert isinstance(checkpoint, BestAndLast)
             checkpoint.save_now(trainer)
-            raise Preempted(self._received)
+            raise Preempted(self._received or ELSEWHERE)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._asked(trainer):
-            raise Preempted(self._received)
+            raise Preempted(self._received or ELSEWHERE)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.on_train_epoch_start(trainer, pl_module)
