@@ -117,7 +117,9 @@ class Fit(L.LightningModule):
         self._samples += len(batch.a)
         if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
             total, samples = self._so_far().tolist()
-            self.log("train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+            self.log(
+                "train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
+            )
         return loss
 
     def _training_loss(self, batch: Batch) -> Tensor:
