@@ -152,6 +152,8 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         loss = _loss(config, window, model)
         if config["data"].get("queries") is not None:
             _rehearse_points(config, window, model, loss)
+        if config["data"].get("fresh") is not None:
+            _rehearse_fresh(config, window, loss)
     if set(config["data"].get("strides") or [1]) != {1} and getattr(model, "resolution", "native") == "resample":
         warnings.warn(
             "model.resolution=resample takes every lattice of data.strides to the finest one: with "
@@ -179,10 +181,22 @@ def _rehearse_points(config: dict[str, Any], window: Window, model: Any, loss: A
         model.train(training)
 
 
+def _rehearse_fresh(config: dict[str, Any], window: Window, loss: Any) -> None:
+    """InputError of a loss that needs solutions, where there are none."""
+    a = torch.zeros(1, window.in_channels, *window.grid_in.shape)
+    out = getattr(loss, "collocation", None)
+    u = torch.zeros(1, window.out_channels, *(window.grid_out if out is None else out).shape)
+    try:
+        loss(u, Batch(a, out=out))
+    except InputError as error:
+        raise InputError(f"data.fresh={config['data']['fresh']} trains without solutions: {error}") from error
+
+
 def _loss(config: dict[str, Any], window: Window, model: Any, deviations: list[float] | None = None) -> Any:
-    """The loss; one that is given no ansatz in time has that of the model, one without a scale has the deviations."""
+    """The loss; one that is given no ansatz in time, or no lattice, has that of the model, one without a scale has the
+    deviations."""
     node = config["loss"]
-    known = {"ansatz": getattr(model, "ansatz", None), "scale": deviations}
+    known = {"scale": deviations} | {name: getattr(model, name, None) for name in ("ansatz", "collocation")}
     return build("loss", node, window, **{k: v for k, v in known.items() if k in node and node[k] is None})
 
 
@@ -212,6 +226,9 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     if saved is None:
         mean_in, std_in, mean_out, std_out = data.channel_stats()
         model = _model(config, window)
+        if std_out.isnan().any():  # of fresh inputs no solution is known
+            scale = _loss(config, window, model).scale(data.drawn(window).inputs(range(256)))
+            std_out = std_out.where(~std_out.isnan(), scale)
         if getattr(model, "divergence_free", False):  # it would have one if each component had a scale of its own
             common = std_out.square().mean().sqrt()
             velocity = torch.tensor([name in window.out_names for name in window.in_names])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from pdeops.data.file import DataFile
 from pdeops.errors import InputError
@@ -131,6 +131,13 @@ class Trajectories(Dataset[Batch]):
         frames = self.fields.frames(rows, [0] * len(rows), self._frames, self.window.stride)
         n_in = self.window.n_in
         return Batch(self.window.make_input(frames[:, :, :n_in], self.fields.inputs(rows)), frames[:, :, n_in:])
+
+
+class Part(Subset[Batch]):
+    """A subset that keeps the batched access of its dataset."""
+
+    def __getitems__(self, indices: list[int]) -> Batch:  # type: ignore[override]
+        return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
 
 
 def as_is(batch: Batch) -> Batch:

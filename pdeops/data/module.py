@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -11,22 +11,20 @@ from typing import Literal, get_args
 import lightning as L
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
-from pdeops.config import fingerprint
 from pdeops.data.augment import check_symmetry, transposed
-from pdeops.data.convert import convert
-from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
+from pdeops.data.dataset import Fields, Part, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
+from pdeops.data.fresh import Fresh, Onwards
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
 from pdeops.data.loader import Loader
 from pdeops.data.queries import Draws, Fixed, Queries
 from pdeops.data.sampler import Drawn, Ordered, spread
 from pdeops.errors import InputError
-from pdeops.grid import Grid, Nodes
+from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.problems.inputs import apart
 from pdeops.window import Batch, Window
@@ -44,6 +42,9 @@ class DataModule(L.LightningDataModule):
     it is an accelerator with room, else memory up to 4 GiB, else the file.
     workers: processes that read ahead (only without a cache).
     shuffle_seed: of the order of training samples.
+    fresh: train on the problem's inputs alone, so many steps of an epoch, none of them twice (`Fresh`), by a loss that
+    needs no solution; None: on the file's samples. They depend on shuffle_seed and their number alone. Validation and
+    tests have the file's samples; what channels are normalised by is that of inputs.
     windows: of each trajectory, where it is longer than the window: in an epoch of training so many, drawn anew each
     epoch, in validation and tests so many, evenly spaced; None: all.
     augment_transpose: also train on every sample with its two space axes swapped, drawn at random; right
@@ -74,6 +75,7 @@ class DataModule(L.LightningDataModule):
     query_draws: Draws = "batch"
     noise: float = 0.0
     ahead: int = 1
+    fresh: int | None = None
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -127,11 +129,13 @@ class DataModule(L.LightningDataModule):
             except InputError as error:
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
         self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
+        if self.fresh is not None:
+            self.drawn(window)  # which refuses what inputs alone cannot train
         return window
 
     def _check_ahead(self, window: Window) -> None:
         told = f"task.rollout={self.ahead} outputs in a row"
-        if not window.evolves or self.queries is not None:
+        if not window.evolves or self.queries is not None or self.fresh is not None:
             raise InputError(f"{told} are for frames on their grid, which go in again: set task.rollout=1")
         try:
             self._with_ahead(window).on(window.bound, window.targets, window.inputs)
@@ -140,6 +144,10 @@ class DataModule(L.LightningDataModule):
 
     def _with_ahead(self, window: Window) -> Window:
         return replace(window, n_out=window.n_out * self.ahead)
+
+    def drawn(self, window: Window) -> Fresh:
+        """The inputs of `fresh`."""
+        return Fresh(self.problem, window, self.fresh or 0, apart(self.shuffle_seed, "fresh"))
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -165,7 +173,10 @@ class DataModule(L.LightningDataModule):
         return self.open().path
 
     def channel_stats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Mean and deviation of each input channel, then of each output channel, over the training split."""
+        """Mean and deviation of each input channel, then of each output channel, over the training split; with fresh
+        inputs, of which no solution is known, over some of them: an output that is no input then has 0 and NaN."""
+        if self.fresh is not None:
+            return self.drawn(self.window).stats()
         stats = self.open().stats
 
         def of(names: Sequence[str], key: str) -> Tensor:
@@ -204,10 +215,14 @@ class DataModule(L.LightningDataModule):
         return {"none": None, "memory": torch.device("cpu"), "device": device}[self.cache]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        dataset = Windows(self.fields("train"), self._with_ahead(self.window))
         rank, world = self._rank()
         if self.batch_size % world:
             raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
+        if self.fresh is not None:
+            self.open()
+            onwards = Onwards(self.fresh * self.batch_size, world, rank)
+            return self._loader(self.drawn(self.window), self.batch_size // world, onwards)
+        dataset = Windows(self.fields("train"), self._with_ahead(self.window))
         # also on one process: the order of the samples then does not depend on the number of processes
         sampler = (
             Ordered(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
@@ -232,7 +247,7 @@ class DataModule(L.LightningDataModule):
         fields, (rank, world) = self.fields(split), self._rank()
         windows = Windows(fields, self.window)
         chosen = None if self.windows is None else spread(windows, self.windows)
-        datasets: list[Dataset[Batch]] = [windows if chosen is None else _Part(windows, chosen)]
+        datasets: list[Dataset[Batch]] = [windows if chosen is None else Part(windows, chosen)]
         if self.window.fed_back:
             datasets.append(Trajectories(fields, self.window))
         if len(fields.samples) < world:
@@ -241,7 +256,7 @@ class DataModule(L.LightningDataModule):
                 "change data.split, or set trainer.devices=1"
             )
         if world > 1:
-            datasets = [_Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
+            datasets = [Part(d, range(rank, len(d), world)) for d in datasets]  # type: ignore[arg-type]
         return [self._loader(d, self.batch_size) for d in datasets]
 
     def _rank(self) -> tuple[int, int]:
@@ -254,7 +269,7 @@ class DataModule(L.LightningDataModule):
         sampler: Ordered | None = None,
     ) -> DataLoader[Batch]:
         held = all(fields.held for fields in self._fields.values())
-        workers = 0 if held else self.workers
+        workers = 0 if held and not isinstance(dataset, Fresh) else self.workers
         return Loader(
             dataset,
             batch_size=batch_size,
@@ -322,13 +337,6 @@ class DataModule(L.LightningDataModule):
         return self.trainer.fit_loop.total_batch_idx + 1
 
 
-class _Part(Subset[Batch]):
-    """A subset that keeps the batched access of its dataset."""
-
-    def __getitems__(self, indices: list[int]) -> Batch:  # type: ignore[override]
-        return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
-
-
 @dataclass(kw_only=True, eq=False)
 class Generated(DataModule):
     """Data that the problem generates: the file is made when it is not there.
@@ -359,40 +367,3 @@ class Generated(DataModule):
         path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
         how = {"device": self.device, "engine": self.engine, "virtual": self.virtual}
         return generate(self.problem, path, **recipe, **how)  # type: ignore[arg-type]
-
-
-@dataclass(kw_only=True, eq=False)
-class Converted(DataModule):
-    """A published data set: its files are found in `source` and converted once.
-
-    source: the folder that holds them; the variable PDEOPS_DATA by default.
-    files: their names, `train` and, if there is one, `test`; nodes: where their samples sit.
-    """
-
-    name: str
-    source: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    nodes: Nodes | None = None
-    split: Sequence[float] = (0.8, 0.1, 0.1)
-    dir: str = "data"
-
-    def prepare(self) -> Path:
-        if self.file is not None:
-            return super().prepare()
-        if self.source is None:
-            raise InputError(
-                f"data={self.name} needs the published files {list(self.files.values())}, which pdeops does not "
-                "download. Say where they are: data.source=/path/to/folder, or set the variable PDEOPS_DATA."
-            )
-        folder = Path(self.source)
-        paths = {key: folder / file for key, file in self.files.items()}
-        for path in paths.values():
-            if not path.exists():
-                raise InputError(f"data={self.name}: there is no {path.name} in {folder} (data.source or PDEOPS_DATA)")
-        recipe = {"files": {k: [p.name, p.stat().st_size] for k, p in paths.items()}, "split": list(self.split)}
-        out = Path(self.dir) / f"{self.name}-{fingerprint({**recipe, 'nodes': self.nodes})}.h5"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.with_suffix(".lock")):
-            if not out.exists():
-                convert(paths["train"], out, test=paths.get("test"), split=self.split, name=self.name, nodes=self.nodes)
-        return out

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
+import torch
 from torch import Tensor
 
-from pdeops.bases.differences import series_differentiation_matrix
+from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.losses.mild import MildResidual
 from pdeops.losses.supervised import on_a_lattice
-from pdeops.norms import OnLattice, Sobolev, weak_norm
+from pdeops.nn.resample import spectrally
+from pdeops.norms import CoefficientSum, Norm, OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
 from pdeops.window import Batch, Window
@@ -21,15 +25,20 @@ class Residual:
     """mean over samples and equations of ||r(u)||_{H^s}, r the strong residual of the problem.
 
     Formed on the lattice in space on which u comes. s=None: `weak_norm`, H^-1 on tori and L2 between walls. s, alpha:
-    of `norms.Sobolev`, between walls too. Of -Laplace u = f, u = 0 on the walls, s = -2 with alpha = 0 is the error in
-    L2, and s = -1 its gradient's: exactly, if the values on the walls are those of f + Laplace u; with the zeros that
-    collocation leaves there, to about 1e-4 of it.
+    of `norms.Sobolev`, between walls too; s="coefficients": `norms.CoefficientSum`, as published. Of -Laplace u = f,
+    u = 0 on the walls, s = -2 with alpha = 0 is the error in L2, and s = -1 its gradient's: exactly, if the values on
+    the walls are those of f + Laplace u; with the zeros that collocation leaves there, to about 1e-4 of it.
 
     Of an evolution, the history and the prediction together are the trajectory whose residual is taken; its
     time derivative is as good as the frames are close (`Evolution.residual`).
     ansatz: (period, modes, start) of a model whose prediction is a trigonometric series in time with the last history
     frame's values at time 0. Then that frame and the prediction are the trajectory, and its derivative is the series'
     own, exact at any distance of the frames.
+    collocation: the lattice of a model that is a polynomial in time, or between walls, and of which it is asked there
+    (`Batch.out`): the residual is that of these polynomials, in double precision. Time has chebyshev nodes, from the
+    initial state on.
+    mild: of an evolution, the mild residual instead (`MildResidual`), s=None then being 0.
+    relative: the norm over that of the residual of zero; of an evolution, of the last history frame at all times.
     Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
     """
 
@@ -38,20 +47,30 @@ class Residual:
         window: Window,
         *,
         problem: Problem | None,
-        s: float | None = None,
+        s: float | Literal["coefficients"] | None = None,
         alpha: float = 1.0,
+        mild: bool = False,
+        relative: bool = False,
         ansatz: tuple[float, int, float] | None = None,
+        collocation: Grid | None = None,
     ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
         problem = window.posed(problem)
-        self.window, self.problem, self.s, self.alpha, self.ansatz = window, problem, s, alpha, ansatz
+        self.window, self.problem = window, problem
+        self.s, self.alpha, self.mild, self.relative = s, alpha, mild, relative
+        self.ansatz, self.collocation = ansatz, collocation
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
-        self.grid = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
-        norm = weak_norm if s is None else partial(Sobolev, s=s)
-        self.norm = OnLattice(self.grid, partial(norm, alpha=alpha))
+        frames = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
+        self.grid = frames if collocation is None else collocation
+        self.norm = OnLattice(self.grid, _norm(0 if s is None and mild else s, alpha))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
-        if ansatz is not None:
+        if mild:
+            self.residual = MildResidual(problem, known=self.history)
+        elif collocation is not None and isinstance(problem, Evolution):
+            times = collocation[0].points()
+            self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
+        elif ansatz is not None:
             if not (window.evolves and isinstance(problem, Evolution)):
                 raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
             period, modes, _ = ansatz  # a series is one from any start
@@ -60,7 +79,53 @@ class Residual:
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         on_a_lattice(batch)
+        if self.collocation is not None and batch.out == self.collocation:
+            a, start = self._given(batch.a)
+            return self._size(a, start, u.double(), self.collocation).mean()
+        start = None
         if self.window.evolves:
-            u = self.window.joint_frames(batch.a, u)[:, :, self.window.n_in - self.history :]
+            joint = self.window.joint_frames(batch.a, u)
+            u, start = joint[:, :, self.window.n_in - self.history :], joint[:, :, self.window.n_in - 1]
         grid = self.grid.resized_in_space(u.shape[u.ndim - self.grid.space.ndim :])
-        return self.norm(self.residual(batch.a, u, grid)).mean()
+        return self._size(batch.a, start, u, grid).mean()
+
+    def scale(self, a: Tensor) -> float:
+        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
+        the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
+        inputs a (B, C_in, *grid_in) alone."""
+        inputs, grid = self._given(a)[0], self.grid
+        v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
+        for i, axis in enumerate(grid, 2):
+            if not axis.periodic:
+                s = (axis.points() - axis.start) / axis.length
+                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.ndim + 1 - i)).to(v)
+        v = self.problem.constrain(inputs, v, grid)
+        at_zero = self.residual(inputs, torch.zeros_like(v), grid)
+        there = self.norm(self.residual(inputs, v, grid) - at_zero)
+        return float(v.std() * self.norm(at_zero).mean() / there.mean())
+
+    def _size(self, a: Tensor, start: Tensor | None, u: Tensor, grid: Grid) -> Tensor:
+        """(B, n_eq): the residual's norm. start: (B, C, *space), the last known frame of an evolution."""
+        size = self.norm(self.residual(a, u, grid))
+        if not self.relative:
+            return size
+        still = torch.zeros_like(u) if start is None else start.unsqueeze(2).expand_as(u).to(u)
+        with torch.no_grad():
+            reference = self.norm(self.residual(a, still, grid))
+        return size / reference.where(reference > 0, 1.0)
+
+    def _given(self, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The problem's inputs on `collocation`'s space, and of an evolution the state it starts from; float64."""
+        space, there = self.window.grid_out.space, self.grid.space
+        inputs = self.window.problem_inputs(a) if self.window.evolves else a
+        inputs = inputs.double().movedim(1, -1)
+        inputs = spectrally(inputs, space.resized(inputs.shape[1:-1]), there).movedim(-1, 1)
+        return inputs, inputs[:, : len(self.window.targets)] if self.window.evolves else None
+
+
+def _norm(s: float | Literal["coefficients"] | None, alpha: float) -> Callable[[Grid], Norm]:
+    if isinstance(s, str):
+        if s != "coefficients":
+            raise InputError(f"loss.s={s!r}: wanted a number, coefficients (their plain sum), or null")
+        return CoefficientSum
+    return partial(weak_norm, alpha=alpha) if s is None else partial(Sobolev, s=s, alpha=alpha)

@@ -17,6 +17,7 @@ from pdeops.nn import tables
 from pdeops.nn.spectral_conv import Transform
 
 INWARD, OUTWARD = 2, 4  # nodes of interpolation along walls: inputs may jump, outputs are smooth
+SMOOTH = 8  # of fields that have many derivatives
 ENTRIES = 2**24  # that points take at a time, on their way
 
 THROUGH = "interpolated to {there} nodes and back"
@@ -54,6 +55,15 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
     for i, (axis, new) in enumerate(zip(here, there, strict=True), 1):
         if axis != new:
             v = _along(v, i, axis, new, new.n, order)
+    return v
+
+
+def spectrally(v: Tensor, here: Grid, there: Grid) -> Tensor:
+    """(B, *n_here, C) -> (B, *n_there, C), of smooth fields: by the whole series on periodic and on chebyshev axes, by
+    polynomials through the eight nearest nodes on others."""
+    for i, (axis, new) in enumerate(zip(here, there, strict=True), 1):
+        if axis != new:
+            v = _along(v, i, axis, new, new.n, axis.n if axis.nodes == "chebyshev" else SMOOTH)
     return v
 
 

@@ -172,19 +172,15 @@ def gaussian_field(space: Grid, indices: Sequence[int], seed: int, spectrum: Spe
     Sample i depends on (seed, i) alone, and modes are drawn from the lowest up, so that the same (seed, i)
     is the same function on every line and every square lattice, up to the modes that the lattice lacks.
     """
-    modes = _modes(max(space.shape), space.ndim)
-    deviation = np.sqrt(spectrum(space, modes) / 2)  # of the real and of the imaginary part
-    held = np.all([2 * np.abs(k) < axis.n for axis, k in zip(space, modes, strict=True)], axis=0)
-    place = tuple(k[held] for k in modes)
+    count, held, deviation, place, mirror = _recipe(space, spectrum)
     shape = (*space.shape[:-1], space.shape[-1] // 2 + 1)
     fields = []
     for i in indices:
-        xi = np.random.default_rng([seed, i]).standard_normal((len(held), 2))
+        xi = np.random.default_rng([seed, i]).standard_normal((count, 2))[held]
         c = np.zeros(shape, dtype=np.complex128)
-        c[place] = (deviation * (xi[:, 0] + 1j * xi[:, 1]))[held]
+        c[place] = deviation * xi.view(np.complex128)[:, 0]
         if space.ndim == 2:  # the row k_y = 0 holds both k and -k
-            row = place[0][place[1] == 0]
-            c[-row, 0] = c[row, 0].conj()
+            c[-mirror, 0] = c[mirror, 0].conj()
         # one transform per sample: a batch's size would change the last digits
         fields.append(torch.fft.irfftn(torch.from_numpy(c), s=space.shape, norm="forward"))
     return torch.stack(fields).unsqueeze(1)
@@ -214,6 +210,20 @@ def _theta(t: np.ndarray) -> np.ndarray:
     """sum over k > 0 of exp(-pi k^2 t), by the faster of Jacobi's two series."""
     rest = np.exp(-pi * np.arange(1, 8)[:, None] ** 2 * np.maximum(t, 1 / t)).sum(0)
     return np.where(t >= 1, rest, ((1 + 2 * rest) / np.sqrt(t) - 1) / 2)
+
+
+@lru_cache(maxsize=32)
+def _recipe(
+    space: Grid, spectrum: Spectrum
+) -> tuple[int, np.ndarray | slice, np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
+    """How many modes are drawn; which of them the lattice holds, with the deviation of their real and imaginary parts
+    and their places; of two axes, those among k_x whose k_y is 0."""
+    modes = _modes(max(space.shape), space.ndim)
+    deviation = np.sqrt(spectrum(space, modes) / 2)
+    held = np.all([2 * np.abs(k) < axis.n for axis, k in zip(space, modes, strict=True)], axis=0)
+    place = tuple(k[held] for k in modes)
+    which: np.ndarray | slice = slice(None) if held.all() else held  # a slice copies nothing
+    return len(held), which, deviation[held], place, place[0][place[-1] == 0]
 
 
 @lru_cache(maxsize=8)

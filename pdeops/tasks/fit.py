@@ -108,7 +108,13 @@ class Fit(L.LightningModule):
         if batch.a.is_cuda:
             torch.cuda.default_generators[batch.a.get_device()].manual_seed(seed)
 
+    def _asked(self, batch: Batch) -> Batch:
+        """The batch with the lattice on which the loss wants the prediction."""
+        lattice = getattr(self.loss, "collocation", None)
+        return batch if lattice is None else batch._replace(out=lattice)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch = self._asked(batch)
         loss = self._training_loss(batch)
         if self._losses.device != loss.device:
             exact = torch.float32 if loss.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
@@ -153,7 +159,9 @@ class Fit(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         u = self.surrogate(batch.a, batch.out)
-        self._add("val/loss", self.loss(u, batch).expand(len(u)))
+        asked = self._asked(batch)
+        loss = self.loss(u if asked is batch else self.surrogate(batch.a, asked.out), asked)
+        self._add("val/loss", loss.expand(len(u)))
         if batch.u is not None:
             frames, truth = self.surrogate.window.unstack(u), self.surrogate.window.unstack(batch.u)
             self._add("val/relative_l2", self.panel.only("relative_l2", frames, truth))

@@ -18,10 +18,23 @@ from pdeops.window import Window
 NAMES = sorted(p.stem for p in shipped("conf").joinpath("model").glob("*.yaml"))
 SMALL = {"width": 8, "modes": 4, "time_modes": 3, "latent_steps": 4, "levels": 3, "latent": 16, "features": 8}
 OWN = {name: {"modes": 3, "patches": 2, "depth": 2} for name in ("vitno", "fano")}  # few nodes to a patch
+OWN["nsm"] = {"nodes": 9}
+OWN["nsm_published"] = OWN["sno"] = {"modes": 5, "scale": 1.0}
 FRAMES = {"sfno": (3, 5)}  # in and out, of models with a time axis of their own
 STENCILS = ["mgno"]
 # values at points that are no lattice
-ANYWHERE = ["deeponet", "fano", "latent_transformer", "pod_deeponet", "point_lsm", "tno", "vitno"]
+ANYWHERE = [
+    "deeponet",
+    "fano",
+    "latent_transformer",
+    "nsm",
+    "nsm_published",
+    "pod_deeponet",
+    "point_lsm",
+    "sno",
+    "tno",
+    "vitno",
+]
 ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 is wrong on odd sizes
 
 
