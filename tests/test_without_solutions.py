@@ -44,7 +44,7 @@ def test_outputs_are_scaled_by_the_equation(run):
     problem = surrogate.problem
     assert isinstance(problem, SpectralPoisson)
     truth = problem.solve(problem.sample(range(64), 3)).u
-    assert float(surrogate.normalize_out.std) == pytest.approx(float(truth.std()), rel=0.3)
+    assert float(surrogate.normalize_out.std) == pytest.approx(float(truth.std()), rel=0.5)
     assert float(surrogate.normalize_out.mean) == 0
     u = surrogate.predict(torch.randn(2, 1, 16, 16), problem.grid.resized((40, 30)))
     assert u.shape == (2, 1, 40, 30)

@@ -12,12 +12,12 @@ from torch import Tensor
 from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.losses.mild import MildResidual
 from pdeops.losses.supervised import on_a_lattice
 from pdeops.nn.resample import spectrally
 from pdeops.norms import CoefficientSum, Norm, OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
+from pdeops.problems.mild import MildResidual
 from pdeops.window import Batch, Window
 
 

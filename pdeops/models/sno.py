@@ -54,7 +54,7 @@ class SNO(nn.Module):
         self.series = published_series(self.lattice)
         self.nodes = Nodes(self.series)
         features = in_channels * (grid_in[0].n if evolves(grid_in, grid_out) else 1) + grid_out.ndim
-        layers = [Mixing(width, prod(self.modes)) for _ in range(depth)]
+        layers = [_Mixing(width, prod(self.modes)) for _ in range(depth)]
         self.network = CoefficientNetwork(features, width, out_channels, layers, torch.relu)
 
     @property
@@ -71,7 +71,7 @@ class SNO(nn.Module):
         return output(self, self.scale * z.movedim(-1, 1), a, out)
 
 
-class Mixing(nn.Module):
+class _Mixing(nn.Module):
     """W (A z + c) + b, (B, *modes, C) -> the same."""
 
     def __init__(self, width: int, modes: int) -> None:

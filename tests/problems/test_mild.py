@@ -8,10 +8,10 @@ import torch
 from pdeops.bases.differences import differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.losses.mild import MildResidual
 from pdeops.losses.residual import Residual
 from pdeops.norms import Lp
 from pdeops.problems.kdv import KortewegDeVries
+from pdeops.problems.mild import MildResidual
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.problems.spectral_poisson import SpectralPoisson
