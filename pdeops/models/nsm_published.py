@@ -23,7 +23,7 @@ class NSMPublished(nn.Module):
 
     z_{l+1} = T relu(T^-1 (R_k z_l + W z_l + b)), R_k a real matrix for each of all modes (cosines and sines apart), b
     on every coefficient; Fourier and Chebyshev coefficients. u = scale times N(x) prod_i sin(pi x_i) on dirichlet axes,
-    N else; of an evolution w + scale t N (`NSM`). coordinates of all axes go in. `collocation`, `out`: as `NSM`.
+    N else; of an evolution w + scale t N (`NSM`). Coordinates of all axes go in. `collocation`, `out`: as `NSM`.
 
     width, depth; modes: per axis, one for all or one each; scale: of the output; oversampling: as in `NSM`.
     Source: Du, Chalapathi and Krishnapriyan, ICLR 2024 (arXiv 2312.05225), by its code (width 64, depth 4, scale 1e-3).
