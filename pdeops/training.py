@@ -14,17 +14,23 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from pdeops.config import differences, from_config, to_config
+from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
-from pdeops.errors import InputError, first_line
+from pdeops.errors import InputError, Preempted, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
+from pdeops.resuming import check_resumable, checkpoint_of, command
 from pdeops.surrogate import LatticeWarning, Surrogate, load, read_checkpoint
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
+from pdeops.tasks.loggers import Tolerant
+from pdeops.tasks.preemption import Preemption
+from pdeops.tasks.recomputed import Recompute
+from pdeops.tasks.sharding import load_whole, whole
+from pdeops.tasks.unrolled import longest
 from pdeops.window import Batch, Window
 
 
@@ -41,12 +47,15 @@ def train(config: dict[str, Any]) -> float | None:
     quiet()
     keep_freed()
     out = Path(HydraConfig.get().runtime.output_dir)
+    config = config | {"ckpt_path": checkpoint_of(config, out)}
     trainer = build(
         "trainer",
         config["trainer"],
         callbacks=[Clock(), *(build("callbacks", node) for node in (config["callbacks"] or {}).values() if node)]
-        + [Compile()] * config["compile"],
-        logger=[build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
+        + [Recompute()] * config["recompute"]
+        + [Compile()] * config["compile"]
+        + [Preemption()],
+        logger=[Tolerant(build("logger", node)) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
     )
     data = data_module(config)
@@ -64,30 +73,38 @@ def train(config: dict[str, Any]) -> float | None:
         )
         if (told := getattr(model, "told", lambda n: None)(data.window.grid_in.shape)) is not None:
             warnings.warn(told, LatticeWarning, stacklevel=2)
+    if not config["ckpt_path"] and trainer.is_global_zero:
+        (out / "csv" / "metrics.csv").unlink(missing_ok=True)  # of another run in this folder
     if config["train"]:
-        _fit(trainer, task, data, config["ckpt_path"])
+        _fit(trainer, task, data, config, out)
     elif config["ckpt_path"]:
         task.load_state_dict(read_checkpoint(config["ckpt_path"])["state_dict"])
     best_error = trainer.callback_metrics.get("val/relative_l2")
     if config["test"] and len(data.open().split["test"]):
         trainer.test(task, data, verbose=False)
+    surrogate = whole(task.surrogate, task.description)
     if trainer.is_global_zero:
-        _leave_results(out, task, data)
+        _leave_results(out, surrogate, task.results, data)
     return None if best_error is None else float(best_error)
 
 
-def _fit(trainer: Any, task: Any, data: Any, ckpt_path: str | None) -> None:
+def _fit(trainer: Any, task: Any, data: Any, config: dict[str, Any], out: Path) -> None:
     """Train; then the model is that of the best epoch."""
     checkpoints = trainer.checkpoint_callback
     try:
-        trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
-    except SystemExit as stopped:  # how Lightning ends an interrupted run
+        trainer.fit(task, data, ckpt_path=config["ckpt_path"], weights_only=True)
+    except (SystemExit, Preempted) as stopped:  # the former is how Lightning ends an interrupted run
+        if isinstance(stopped, Preempted) and not trainer.is_global_zero:
+            raise SystemExit(0) from stopped  # one status for the run: any other ends its main process
         last = getattr(checkpoints, "last_model_path", "")
-        advice = f"; resume with ckpt_path={last}" if last else " before its first checkpoint"
-        raise KeyboardInterrupt(f"interrupted{advice}") from stopped
+        where = f"in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps"
+        advice = f"; go on with:\n{command(config, out)}" if last else " before its first checkpoint"
+        if isinstance(stopped, Preempted):
+            raise Preempted(f"stopped by {stopped} {where}{advice}") from stopped
+        raise KeyboardInterrupt(f"interrupted {where}{advice}") from stopped
     best = getattr(checkpoints, "best_model_path", "")
     if best:
-        task.load_state_dict(read_checkpoint(best)["state_dict"])
+        load_whole(task, read_checkpoint(best)["state_dict"])
 
 
 def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
@@ -109,7 +126,8 @@ def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) 
 
 def data_module(config: dict[str, Any]) -> Any:
     """The data of a configuration, with the problem it names."""
-    return build("data", config["data"], problem=build("problem", config["problem"]))
+    ahead = longest(config["task"].get("rollout", 1))
+    return build("data", config["data"], problem=build("problem", config["problem"]), ahead=ahead)
 
 
 def _start(config: dict[str, Any]) -> Surrogate | None:
@@ -127,7 +145,7 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         check_compiler()
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
-        _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
+        check_resumable(config, model)
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
@@ -240,32 +258,15 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
-def _check_resumable(config: dict[str, Any], checkpoint: dict[str, Any], model: Any) -> None:
-    """The checkpoint must be of the same model and, to train on, of a schedule of the same length."""
-    path = config["ckpt_path"]
-    if model is not None:
-        changed = differences(to_config(model), checkpoint["surrogate"]["model"])
-        if changed:
-            key, mine, theirs = changed[0]
-            raise InputError(f"ckpt_path={path} is of another model: {key} is {theirs!r} there and {mine!r} here")
-    epochs, before = config["trainer"].get("max_epochs"), checkpoint["settings"]["trainer"].get("max_epochs")
-    timed = any({"total_steps", "T_max"} & set(s) for s in checkpoint.get("lr_schedulers", []))
-    if config["train"] and timed and epochs != before:
-        raise InputError(
-            f"ckpt_path={path}: its schedule was made for trainer.max_epochs={before}, not {epochs}. Resume with that, "
-            "or start a new schedule from its weights with init_from"
-        )
-
-
-def _leave_results(out: Path, task: Any, data: Any) -> None:
+def _leave_results(out: Path, surrogate: Surrogate, results: dict[str, float], data: Any) -> None:
     """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
-    task.surrogate.save(out / "surrogate")
-    if task.results:
-        (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
-        print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
+    surrogate.save(out / "surrogate")
+    if results:
+        (out / "metrics.json").write_text(json.dumps(results, indent=2))
+        print(metric_table(results, f"test: {len(data.open().split['test'])} samples"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LatticeWarning)  # said at the start
-            _draw(out, task.surrogate, data)
+            _draw(out, surrogate, data)
     log = out / "csv" / "metrics.csv"
     if log.exists():
         training_curve(log, out / "figures" / "training.png")
@@ -299,12 +300,14 @@ def _draw(out: Path, surrogate: Any, data: Any) -> None:
 
 def quiet() -> None:
     """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector", "tuner"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     for text in (
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*The number of training batches.*",
         ".*Checkpoint directory.*",
+        ".*WeightAveraging callback with a model that overrides.*",  # which does so for trainer=fsdp alone
     ):
         warnings.filterwarnings("ignore", text)

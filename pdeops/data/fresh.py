@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
+from pdeops.data.sampler import Ordered
 from pdeops.errors import InputError
 from pdeops.problems.base import Problem
 from pdeops.problems.evolution import Evolution
@@ -69,7 +70,7 @@ class Fresh(Dataset[Batch]):
         return mean_in, std_in, mean_out, std_out
 
 
-class Onwards(DistributedSampler[int]):
+class Onwards(Ordered):
     """In each epoch the next `n` samples, dealt to the processes in turn: those of a batch of all processes follow one
     another."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -11,21 +11,20 @@ from typing import Literal, get_args
 import lightning as L
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
-from pdeops.config import fingerprint
-from pdeops.data.convert import convert
+from pdeops.data.augment import check_symmetry, transposed
 from pdeops.data.dataset import Fields, Part, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.fresh import Fresh, Onwards
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
+from pdeops.data.loader import Loader
 from pdeops.data.queries import Draws, Fixed, Queries
-from pdeops.data.sampler import Drawn, spread
+from pdeops.data.sampler import Drawn, Ordered, spread
 from pdeops.errors import InputError
-from pdeops.grid import Grid, Nodes
+from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.problems.inputs import apart
 from pdeops.window import Batch, Window
@@ -55,8 +54,10 @@ class DataModule(L.LightningDataModule):
     queries: train at so many nodes of the output grid (`Queries`); None: at all. Validation and tests see all nodes.
     query_draws: "batch": the nodes are drawn for each batch, by (shuffle_seed, batches before it) alone; "sample": for
     each sample of it, so too; "fixed": for each sample once, the same in all epochs.
-    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
-    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
+    noise: in training, of the states that go in (`Window.states`), normal, in units of their channels' deviations, at
+    each node and frame of a history and at the start of a segment: rolled out, a surrogate starts from states that err.
+    What is asked stays the true trajectory.
+    ahead: outputs in a row that a training batch holds (`task.rollout`).
     Raises InputError if the file is missing, of another problem, or too short for the window, on strides whose nodes
     are not a lattice of the same kind, and on more queries than nodes.
     """
@@ -73,6 +74,7 @@ class DataModule(L.LightningDataModule):
     queries: int | None = None
     query_draws: Draws = "batch"
     noise: float = 0.0
+    ahead: int = 1
     fresh: int | None = None
     shuffle_seed: int = 0
 
@@ -95,11 +97,6 @@ class DataModule(L.LightningDataModule):
             )
         if not 0 <= self.noise < inf:
             raise InputError(f"data.noise={self.noise}: wanted 0 or more, in deviations of the states")
-        if self.noise and self.window.segment is None:
-            raise InputError(
-                f"data.noise={self.noise} is for the states at the start of a segment, and there are no segments: set "
-                "data.window.segment, or data.noise=0"
-            )
         self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
@@ -122,6 +119,10 @@ class DataModule(L.LightningDataModule):
     def _bound(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
         window = self.window.on(grid, targets, inputs)
         window.posed(self.problem)  # which refuses what cannot be cut into segments
+        if self.noise and not (window.evolves or window.segment):
+            raise InputError(f"data.noise={self.noise} is for states that go in, and this data has none: data.noise=0")
+        if self.ahead > 1:
+            self._check_ahead(window)
         for stride in self.strides:
             try:
                 window.grid_out.space.every(stride)
@@ -131,6 +132,18 @@ class DataModule(L.LightningDataModule):
         if self.fresh is not None:
             self.drawn(window)  # which refuses what inputs alone cannot train
         return window
+
+    def _check_ahead(self, window: Window) -> None:
+        told = f"task.rollout={self.ahead} outputs in a row"
+        if not window.evolves or self.queries is not None or self.fresh is not None:
+            raise InputError(f"{told} are for frames on their grid, which go in again: set task.rollout=1")
+        try:
+            self._with_ahead(window).on(window.bound, window.targets, window.inputs)
+        except InputError as error:
+            raise InputError(f"{told}: {error}") from error
+
+    def _with_ahead(self, window: Window) -> Window:
+        return replace(window, n_out=window.n_out * self.ahead)
 
     def drawn(self, window: Window) -> Fresh:
         """The inputs of `fresh`."""
@@ -151,7 +164,7 @@ class DataModule(L.LightningDataModule):
             if not self.window.in_channels:
                 raise InputError(f"{source.path} has no input field: {[f.name for f in source.spec.fields]}")
             if self.augment_transpose:
-                _check_symmetry(source, self.problem)
+                check_symmetry(source, self.problem)
             self._source = source
         return self._source
 
@@ -209,10 +222,10 @@ class DataModule(L.LightningDataModule):
             self.open()
             onwards = Onwards(self.fresh * self.batch_size, world, rank)
             return self._loader(self.drawn(self.window), self.batch_size // world, onwards)
-        dataset = Windows(self.fields("train"), self.window)
+        dataset = Windows(self.fields("train"), self._with_ahead(self.window))
         # also on one process: the order of the samples then does not depend on the number of processes
-        sampler: DistributedSampler[int] = (
-            DistributedSampler(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
+        sampler = (
+            Ordered(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
             if self.windows is None
             else Drawn(dataset, self.windows, num_replicas=world, rank=rank, seed=self.shuffle_seed)
         )
@@ -253,11 +266,11 @@ class DataModule(L.LightningDataModule):
         self,
         dataset: Dataset[Batch],
         batch_size: int,
-        sampler: DistributedSampler[int] | None = None,
+        sampler: Ordered | None = None,
     ) -> DataLoader[Batch]:
         held = all(fields.held for fields in self._fields.values())
         workers = 0 if held and not isinstance(dataset, Fresh) else self.workers
-        return DataLoader(
+        return Loader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
@@ -270,17 +283,18 @@ class DataModule(L.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if not (self.trainer and self.trainer.training):
             return batch
-        if self.augment_transpose and batch.u is not None:
-            swap = torch.rand(len(batch.a), device=batch.a.device) < 0.5
-            a, u = (
-                torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
-            )
-            batch = batch._replace(a=a, u=u)
+        if self.augment_transpose:
+            batch = self._transposed(batch)
         if set(self.strides) != {1}:
             batch = self._thinned(batch)
         if self.noise:
             batch = batch._replace(a=self._noisy(batch))
         return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
+
+    def _transposed(self, batch: Batch) -> Batch:
+        device = batch.a.device
+        drawn = torch.rand(self.batch_size, generator=self._generator("transpose", device), device=device)
+        return transposed(batch, self._share(drawn, batch) < 0.5)
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""
@@ -290,12 +304,14 @@ class DataModule(L.LightningDataModule):
         return batch._replace(a=batch.a[nodes].contiguous(), u=u)
 
     def _noisy(self, batch: Batch) -> Tensor:
-        """The inputs with other states at the start, each the same on all of its segment."""
-        a, states = batch.a, len(self.window.targets)
-        size, generator = (self.batch_size, states, 1), self._generator("noise", a.device)
-        drawn = self._share(torch.randn(size, generator=generator, dtype=a.dtype, device=a.device), batch)
-        deviations = self.channel_stats()[1][-states:].to(a).unsqueeze(1)
-        return torch.cat([a[:, :-states], a[:, -states:] + self.noise * deviations * drawn], dim=1)
+        """The inputs with other states; at the start of a segment, the same on all of it."""
+        a, states = batch.a.clone(), self.window.states
+        one = a[0, states] if self.window.segment is None else a[0, states, :1]
+        generator = self._generator("noise", a.device)
+        drawn = torch.randn(self.batch_size, *one.shape, generator=generator, dtype=a.dtype, device=a.device)
+        deviations = self.channel_stats()[1][states].to(a).view(-1, *(1,) * (a.ndim - 2))
+        a[:, states] += self.noise * deviations * self._share(drawn, batch)
+        return a
 
     def _queried(self, batch: Batch, queries: Queries) -> Batch:
         """At nodes drawn for it, or for each of its samples."""
@@ -319,14 +335,6 @@ class DataModule(L.LightningDataModule):
         """Batches of training before this one, also those before a resumption."""
         assert self.trainer is not None
         return self.trainer.fit_loop.total_batch_idx + 1
-
-
-def _check_symmetry(source: DataFile, problem: Problem | None) -> None:
-    space = source.spec.grid.space
-    if space.ndim != 2 or replace(space[1], name=space[0].name) != space[0]:
-        raise InputError(f"data.augment_transpose swaps two space axes that must be alike; {source.path} has {space}")
-    if problem is not None:
-        raise InputError(f"data.augment_transpose: {problem.name} is not symmetric under x <-> y")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -359,40 +367,3 @@ class Generated(DataModule):
         path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
         how = {"device": self.device, "engine": self.engine, "virtual": self.virtual}
         return generate(self.problem, path, **recipe, **how)  # type: ignore[arg-type]
-
-
-@dataclass(kw_only=True, eq=False)
-class Converted(DataModule):
-    """A published data set: its files are found in `source` and converted once.
-
-    source: the folder that holds them; the variable PDEOPS_DATA by default.
-    files: their names, `train` and, if there is one, `test`; nodes: where their samples sit.
-    """
-
-    name: str
-    source: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    nodes: Nodes | None = None
-    split: Sequence[float] = (0.8, 0.1, 0.1)
-    dir: str = "data"
-
-    def prepare(self) -> Path:
-        if self.file is not None:
-            return super().prepare()
-        if self.source is None:
-            raise InputError(
-                f"data={self.name} needs the published files {list(self.files.values())}, which pdeops does not "
-                "download. Say where they are: data.source=/path/to/folder, or set the variable PDEOPS_DATA."
-            )
-        folder = Path(self.source)
-        paths = {key: folder / file for key, file in self.files.items()}
-        for path in paths.values():
-            if not path.exists():
-                raise InputError(f"data={self.name}: there is no {path.name} in {folder} (data.source or PDEOPS_DATA)")
-        recipe = {"files": {k: [p.name, p.stat().st_size] for k, p in paths.items()}, "split": list(self.split)}
-        out = Path(self.dir) / f"{self.name}-{fingerprint({**recipe, 'nodes': self.nodes})}.h5"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.with_suffix(".lock")):
-            if not out.exists():
-                convert(paths["train"], out, test=paths.get("test"), split=self.split, name=self.name, nodes=self.nodes)
-        return out
