@@ -56,7 +56,7 @@ class NSMPublished(nn.Module):
         self.series = published_series(self.lattice)
         self.nodes = Nodes(self.series)
         frames = grid_in[0].n if evolves(grid_in, grid_out) else 1
-        layers = [ModeWise(width, self.modes) for _ in range(depth)]
+        layers = [_ModeWise(width, self.modes) for _ in range(depth)]
         features = frames * in_channels + grid_out.ndim
         self.network = CoefficientNetwork(features, width, out_channels, layers, self.nodes.relu)
 
@@ -77,7 +77,7 @@ class NSMPublished(nn.Module):
         return output(self, self.scale * z.movedim(-1, 1), a, out)
 
 
-class ModeWise(nn.Module):
+class _ModeWise(nn.Module):
     """R_k z_k + W z_k + b, (B, *modes, C) -> the same."""
 
     def __init__(self, width: int, modes: Sequence[int]) -> None:
