@@ -308,6 +308,7 @@ def quiet() -> None:
         ".*does not have many workers.*",
         ".*The number of training batches.*",
         ".*Checkpoint directory.*",
+        ".*`srun` command is available.*",  # on a login node a run of one process is meant
         ".*WeightAveraging callback with a model that overrides.*",  # which does so for trainer=fsdp alone
     ):
         warnings.filterwarnings("ignore", text)
