@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pdeops.errors import InputError
+from pdeops.errors import InputError, Preempted
 from pdeops.overrides import checked, explain, is_group, shipped
 
 OmegaConf.register_new_resolver("uid", lambda: secrets.token_hex(2), use_cache=True)
@@ -69,6 +69,8 @@ def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:
         if message is None:
             raise
         return _complain(message)
+    except Preempted as stop:
+        return _complain(str(stop), os.EX_TEMPFAIL)
     except KeyboardInterrupt as interrupt:
         return _complain(str(interrupt) or "interrupted", 130)
     return 0

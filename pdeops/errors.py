@@ -13,6 +13,11 @@ class InputError(ValueError):
     """
 
 
+class Preempted(BaseException):
+    """A scheduler wants this run to stop; what it has done is on disk. The command line exits with status 75 (temporary
+    failure, try again)."""
+
+
 def nearest(word: str, options: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
     """At most three options that look like `word`, best first; `cutoff` is the similarity wanted, in [0, 1]."""
     return difflib.get_close_matches(word, sorted(set(options)), n=3, cutoff=cutoff)

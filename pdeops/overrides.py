@@ -33,7 +33,7 @@ class Run:
     """The keys of `conf/train.yaml` that are not built by a `_target_`.
 
     train, test: what to do; compile: the model by torch.compile; ckpt_path: a checkpoint to resume from (training)
-    or to test; init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights
+    or to test, or `auto`, the newest in the run's folder; init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights
     and of the order of samples.
     """
 

@@ -14,17 +14,20 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from pdeops.config import differences, from_config, to_config
+from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
-from pdeops.errors import InputError, first_line
+from pdeops.errors import InputError, Preempted, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
 from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
+from pdeops.resuming import check_resumable, checkpoint_of, command
 from pdeops.surrogate import LatticeWarning, Surrogate, load, read_checkpoint
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
+from pdeops.tasks.loggers import Tolerant
+from pdeops.tasks.preemption import Preemption
 from pdeops.window import Batch, Window
 
 
@@ -41,12 +44,14 @@ def train(config: dict[str, Any]) -> float | None:
     quiet()
     keep_freed()
     out = Path(HydraConfig.get().runtime.output_dir)
+    config = config | {"ckpt_path": checkpoint_of(config, out)}
     trainer = build(
         "trainer",
         config["trainer"],
         callbacks=[Clock(), *(build("callbacks", node) for node in (config["callbacks"] or {}).values() if node)]
-        + [Compile()] * config["compile"],
-        logger=[build("logger", node) for node in (config["logger"] or {}).values() if node] or False,
+        + [Compile()] * config["compile"]
+        + [Preemption()],
+        logger=[Tolerant(build("logger", node)) for node in (config["logger"] or {}).values() if node] or False,
         default_root_dir=str(out),
     )
     data = data_module(config)
@@ -65,7 +70,7 @@ def train(config: dict[str, Any]) -> float | None:
         if (told := getattr(model, "told", lambda n: None)(data.window.grid_in.shape)) is not None:
             warnings.warn(told, LatticeWarning, stacklevel=2)
     if config["train"]:
-        _fit(trainer, task, data, config["ckpt_path"])
+        _fit(trainer, task, data, config, out)
     elif config["ckpt_path"]:
         task.load_state_dict(read_checkpoint(config["ckpt_path"])["state_dict"])
     best_error = trainer.callback_metrics.get("val/relative_l2")
@@ -76,15 +81,20 @@ def train(config: dict[str, Any]) -> float | None:
     return None if best_error is None else float(best_error)
 
 
-def _fit(trainer: Any, task: Any, data: Any, ckpt_path: str | None) -> None:
+def _fit(trainer: Any, task: Any, data: Any, config: dict[str, Any], out: Path) -> None:
     """Train; then the model is that of the best epoch."""
     checkpoints = trainer.checkpoint_callback
     try:
-        trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
-    except SystemExit as stopped:  # how Lightning ends an interrupted run
+        trainer.fit(task, data, ckpt_path=config["ckpt_path"], weights_only=True)
+    except (SystemExit, Preempted) as stopped:  # the former is how Lightning ends an interrupted run
+        if isinstance(stopped, Preempted) and not trainer.is_global_zero:
+            raise SystemExit(0) from stopped  # one status for the run: any other ends its main process
         last = getattr(checkpoints, "last_model_path", "")
-        advice = f"; resume with ckpt_path={last}" if last else " before its first checkpoint"
-        raise KeyboardInterrupt(f"interrupted{advice}") from stopped
+        where = f"in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps"
+        advice = f"; go on with:\n{command(config, out)}" if last else " before its first checkpoint"
+        if isinstance(stopped, Preempted):
+            raise Preempted(f"stopped by {stopped or 'a signal'} {where}{advice}") from stopped
+        raise KeyboardInterrupt(f"interrupted {where}{advice}") from stopped
     best = getattr(checkpoints, "best_model_path", "")
     if best:
         task.load_state_dict(read_checkpoint(best)["state_dict"])
@@ -127,7 +137,7 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         check_compiler()
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
-        _check_resumable(config, read_checkpoint(config["ckpt_path"]), model)
+        check_resumable(config, model)
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:
@@ -221,23 +231,6 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
             f"{window.grid_in.shape} and {window.grid_out.shape}. Train a new one there, or give data on those nodes"
         ) from error
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
-
-
-def _check_resumable(config: dict[str, Any], checkpoint: dict[str, Any], model: Any) -> None:
-    """The checkpoint must be of the same model and, to train on, of a schedule of the same length."""
-    path = config["ckpt_path"]
-    if model is not None:
-        changed = differences(to_config(model), checkpoint["surrogate"]["model"])
-        if changed:
-            key, mine, theirs = changed[0]
-            raise InputError(f"ckpt_path={path} is of another model: {key} is {theirs!r} there and {mine!r} here")
-    epochs, before = config["trainer"].get("max_epochs"), checkpoint["settings"]["trainer"].get("max_epochs")
-    timed = any({"total_steps", "T_max"} & set(s) for s in checkpoint.get("lr_schedulers", []))
-    if config["train"] and timed and epochs != before:
-        raise InputError(
-            f"ckpt_path={path}: its schedule was made for trainer.max_epochs={before}, not {epochs}. Resume with that, "
-            "or start a new schedule from its weights with init_from"
-        )
 
 
 def _leave_results(out: Path, task: Any, data: Any) -> None:

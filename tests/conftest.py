@@ -1,5 +1,6 @@
 """Running the command line in this process, in a folder of its own."""
 
+import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -26,6 +27,18 @@ TINY = [
 def tiny():
     """Overrides of the smallest sensible run."""
     return TINY
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Overrides that train on a file of steady fields with a symmetric grid."""
+    from pdeops.data.schema import write_arrays
+    from pdeops.grid import Axis, Grid
+
+    a = np.random.default_rng(0).standard_normal((30, 9, 9))
+    grid = Grid((Axis("x", 9, nodes="cell"), Axis("y", 9, nodes="cell")))
+    write_arrays(tmp_path / "mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
+    return ["data=file", "data.file=mine.h5", "model.width=8", "model.modes=4", "model.depth=2", "data.batch_size=8"]
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,6 @@ import torch
 
 import pdeops
 from pdeops.bases.fourier import derivative
-from pdeops.data.schema import write_arrays
-from pdeops.grid import Axis, Grid
 from pdeops.surrogate import LatticeWarning
 
 
@@ -66,15 +64,6 @@ def curve(folder):
 class StopAfterTwo(L.Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         trainer.should_stop = trainer.current_epoch == 1
-
-
-@pytest.fixture
-def mine(tmp_path):
-    """Overrides that train on a file of steady fields with a symmetric grid."""
-    a = np.random.default_rng(0).standard_normal((30, 9, 9))
-    grid = Grid((Axis("x", 9, nodes="cell"), Axis("y", 9, nodes="cell")))
-    write_arrays(tmp_path / "mine.h5", grid, inputs={"a": a}, targets={"u": a**2})
-    return ["data=file", "data.file=mine.h5", "model.width=8", "model.modes=4", "model.depth=2", "data.batch_size=8"]
 
 
 def test_resuming_equals_never_stopping(run, mine):

@@ -13,7 +13,7 @@ LEVELS = [
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"tasks", "report"},
-    {"app", "overrides", "training", "refining", "cli", "__main__"},
+    {"app", "overrides", "training", "refining", "resuming", "cli", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}

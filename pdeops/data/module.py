@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from pdeops.config import fingerprint
 from pdeops.data.convert import convert
@@ -21,8 +21,9 @@ from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
 from pdeops.data.file import DataFile
 from pdeops.data.generate import check_problem, file_name, generate, spec_of
+from pdeops.data.loader import Loader
 from pdeops.data.queries import Draws, Fixed, Queries
-from pdeops.data.sampler import Drawn, spread
+from pdeops.data.sampler import Drawn, Ordered, spread
 from pdeops.errors import InputError
 from pdeops.grid import Grid, Nodes
 from pdeops.problems.base import Problem
@@ -193,8 +194,8 @@ class DataModule(L.LightningDataModule):
         if self.batch_size % world:
             raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
         # also on one process: the order of the samples then does not depend on the number of processes
-        sampler: DistributedSampler[int] = (
-            DistributedSampler(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
+        sampler = (
+            Ordered(range(len(dataset)), world, rank, shuffle=True, seed=self.shuffle_seed)  # type: ignore[arg-type]
             if self.windows is None
             else Drawn(dataset, self.windows, num_replicas=world, rank=rank, seed=self.shuffle_seed)
         )
@@ -235,11 +236,11 @@ class DataModule(L.LightningDataModule):
         self,
         dataset: Dataset[Batch],
         batch_size: int,
-        sampler: DistributedSampler[int] | None = None,
+        sampler: Ordered | None = None,
     ) -> DataLoader[Batch]:
         held = all(fields.held for fields in self._fields.values())
         workers = 0 if held else self.workers
-        return DataLoader(
+        return Loader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
@@ -252,17 +253,24 @@ class DataModule(L.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if not (self.trainer and self.trainer.training):
             return batch
-        if self.augment_transpose and batch.u is not None:
-            swap = torch.rand(len(batch.a), device=batch.a.device) < 0.5
-            a, u = (
-                torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x) for x in (batch.a, batch.u)
-            )
-            batch = batch._replace(a=a, u=u)
+        if self.augment_transpose:
+            batch = self._transposed(batch)
         if set(self.strides) != {1}:
             batch = self._thinned(batch)
         if self.noise:
             batch = batch._replace(a=self._noisy(batch))
         return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
+
+    def _transposed(self, batch: Batch) -> Batch:
+        """Every other sample, by chance, with its space axes swapped."""
+        device = batch.a.device
+        drawn = torch.rand(self.batch_size, generator=self._generator("transpose", device), device=device)
+        swap = self._share(drawn, batch) < 0.5
+
+        def swapped(x: Tensor) -> Tensor:
+            return torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x)
+
+        return batch._replace(a=swapped(batch.a), u=None if batch.u is None else swapped(batch.u))
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""

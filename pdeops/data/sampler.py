@@ -1,4 +1,4 @@
-"""Which windows of long trajectories an epoch sees."""
+"""Which samples an epoch sees, and in which order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from torch.utils.data import DistributedSampler
 from pdeops.data.dataset import Windows
 
 
-class Drawn(DistributedSampler[int]):
+class Ordered(DistributedSampler[int]):
+    """All samples in random order, drawn anew by (seed, epoch) alone; an epoch begins at place `first` of it."""
+
+    first = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(super().__iter__())[self.first :])
+
+
+class Drawn(Ordered):
     """`count` different windows of every trajectory, in random order, drawn anew by (seed, epoch) alone."""
 
     def __init__(self, dataset: Windows, count: int, **settings: Any) -> None:

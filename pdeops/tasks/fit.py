@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -30,8 +31,8 @@ class Fit(L.LightningModule):
 
     optimizer: parameters -> optimiser. scheduler: optimiser -> schedule, or None; one that takes
     `total_steps` or `T_max` is given the number of steps of the run and advanced every step, any other every
-    epoch. seed: each epoch draws its randomness from (seed, epoch, rank) alone, so that a resumed run is the
-    unbroken one. settings: the resolved configuration, kept in checkpoints as a plain dictionary.
+    epoch. seed: each batch draws its randomness from (seed, batches before it, rank) alone, so that a resumed run is
+    the unbroken one. settings: the resolved configuration, kept in checkpoints as a plain dictionary.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Fit(L.LightningModule):
         self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
+        self._losses, self._samples = torch.zeros((), dtype=torch.float64), 0  # of this epoch, summed
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.surrogate.parameters())
@@ -72,16 +74,33 @@ class Fit(L.LightningModule):
         settings = {"scheduler": schedule, "interval": interval, "monitor": "val/relative_l2"}
         return {"optimizer": optimizer, "lr_scheduler": settings}
 
+    def on_train_start(self) -> None:
+        # the length of the schedule makes Lightning set up loaders before it knows where a resumed run stands
+        self.trainer.fit_loop._load_combined_loader_states()
+
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
+        self._losses, self._samples = torch.zeros_like(self._losses), 0
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        words = np.random.SeedSequence([self.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank])
+        seed = int(words.generate_state(1, np.uint64)[0])
+        torch.default_generator.manual_seed(seed)
+        if batch.a.is_cuda:
+            torch.cuda.default_generators[batch.a.get_device()].manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.loss(self.surrogate(batch.a, batch.out), batch)
-        size = len(batch.a)
-        self.log(
-            "train/loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
-        )
+        self._losses = self._losses.to(loss.device) + loss.detach().double() * len(batch.a)
+        self._samples += len(batch.a)
+        if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
+            total, samples = self._so_far().tolist()
+            self.log("train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
         return loss
+
+    def _so_far(self) -> Tensor:
+        """The sum of this epoch's losses over samples, and how many, of all processes."""
+        sums = torch.stack([self._losses, self._losses.new_tensor(self._samples)])
+        return self.trainer.strategy.reduce(sums, reduce_op="sum") if self.trainer.world_size > 1 else sums
 
     def on_train_epoch_end(self) -> None:
         loss = self.trainer.callback_metrics.get("train/loss")
@@ -90,6 +109,16 @@ class Fit(L.LightningModule):
                 f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}. Lower optimizer.lr, set "
                 "trainer.gradient_clip_val=1, or look for bad values with: pdeops data check FILE"
             )
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):
+            error = self.trainer.callback_metrics.get("val/relative_l2")
+            if error is None:
+                raise InputError("scheduler=plateau goes by val/relative_l2, which this run does not have: take another")
+            schedule.step(error)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):  # which is stepped before the epoch's checkpoint, not after it
+            scheduler.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         u = self.surrogate(batch.a, batch.out)
@@ -153,6 +182,12 @@ class Fit(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["surrogate"] = self.surrogate.describe()
         checkpoint["settings"] = self.settings
+        checkpoint["epoch_so_far"] = self._so_far().cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "epoch_so_far" in checkpoint and self.global_rank == 0:
+            self._losses, samples = checkpoint["epoch_so_far"]
+            self._samples = int(samples)
 
     def _add(self, name: str, value: Tensor) -> None:
         """Collect one value per sample (and channel). A correlation that does not exist counts for nothing."""
