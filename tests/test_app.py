@@ -173,8 +173,9 @@ def test_arrays_of_ones_own_train(run, mine):
     assert surrogate.predict(np.zeros((2, 1, 8, 8))).shape == (2, 1, 8, 8)
 
 
-def test_a_sweep_goes_on_after_a_refused_run(run, tiny):
-    status, _, err = run("train", "-m", *tiny, "model.width=8,0,4", "trainer.max_epochs=1", "test=false")
+def test_a_sweep_by_hydra_goes_on_after_a_refused_run(run, tiny):
+    words = ["model.width=8,0,4", "trainer.max_epochs=1", "test=false", "hydra/launcher=basic"]
+    status, _, err = run("train", "-m", *tiny, *words)
     assert status == 2
     assert "run 1 of the sweep: model.width=0" in err
     assert len(list(Path("runs/multirun").glob("*/*/surrogate"))) == 2
@@ -184,8 +185,9 @@ def test_a_test_split_is_not_needed(run, tiny):
     assert run("train", *tiny, "data.split=[0.8,0.2,0.0]")[0] == 0
 
 
-def test_a_sweep(run, tiny):
-    status, _, _ = run("train", "-m", *tiny, "seed=0,1", "trainer.max_epochs=1", "test=false")
+def test_a_sweep_by_hydra(run, tiny):
+    words = ["seed=0,1", "trainer.max_epochs=1", "test=false", "hydra/launcher=basic"]
+    status, _, _ = run("train", "-m", *tiny, *words)
     assert status == 0
     a, b = (pdeops.load(p).state_dict() for p in sorted(Path("runs/multirun").glob("*/[01]/surrogate")))
     assert not torch.equal(a["model.blocks.0.skip.weight"], b["model.blocks.0.skip.weight"])

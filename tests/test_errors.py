@@ -87,7 +87,11 @@ GOLDEN = [
     (["data.dir=/proc/nowhere"], "/proc/nowhere: "),
     # what does not go together
     (["trainer=gpu"], "trainer: "),
-    (["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "use one device per run"),
+    (
+        ["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra/launcher=basic"],
+        "do not fit into one process tree. Leave hydra/launcher out",
+    ),
+    (["-m", "model=fno,unet", "model.modes=4"], "'model.modes' is no key of model=unet (1 of the 2 points)"),
 ]
 
 
