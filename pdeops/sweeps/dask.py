@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,15 +43,16 @@ class Dask(Launcher):
         with dask_client(self.address, self.jobs, "launcher") as client:
             futures = {client.submit(_attempt, point, self.threads, pure=False, retries=0): point for point in points}
             try:
-                for future in distributed.as_completed(futures):
+                for future in distributed.as_completed(list(futures), loop=client.loop):
                     lost = Outcome(None, 0.0, "its worker was lost, perhaps for want of memory")
                     yield futures[future], future.result() if future.status == "finished" else lost
             finally:
                 left = [future for future in futures if not future.done()]
                 for future in left:
                     _order(futures[future]).touch()  # to cancel a task does not end what it has started
-                if left:
-                    distributed.wait(left, timeout=2 * GRACE)
+                with contextlib.suppress(TimeoutError):
+                    for _ in distributed.as_completed(left, loop=client.loop, timeout=2 * GRACE):
+                        pass
 
 
 def _attempt(point: Point, threads: int) -> Outcome:
