@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -97,8 +99,9 @@ class Slurm(Launcher):
 class Task:
     """What submitit runs on a cluster: a point, on the first of its tasks with log and outcome.
 
-    Slurm signals all processes of a job; of submitit's signal (USR2) only this one is to hear: it asks the run to end
-    its step and to save, and is requeued.
+    Slurm signals all processes of a job. Of submitit's signal (USR2, before a job's time is over) only this one is to
+    hear: it asks the run to end its step and to save, and is requeued. Of SIGTERM, with which a preemption begins, the
+    run hears first; it saves and ends, and Slurm would take the job for done.
     """
 
     def __init__(self, point: Point) -> None:
@@ -106,16 +109,30 @@ class Task:
 
     def __call__(self) -> Outcome:
         environment = import_module("submitit").JobEnvironment()
-        signal = f"{environment.USR_SIG}"
+        name = environment.USR_SIG
         if environment.global_rank:
-            return Outcome(subprocess.call(deaf(self.point.command, signal)), 0.0)
-        self._attempt = Attempt(self.point, ignore=signal)
-        return self._attempt.wait()
+            return Outcome(subprocess.call(deaf(self.point.command, name)), 0.0)
+        self._attempt = Attempt(self.point, ignore=name)
+        try:
+            outcome = self._attempt.wait()
+            if outcome.status == os.EX_TEMPFAIL and not _cancelled():
+                signal.raise_signal(getattr(signal, f"SIG{name}"))  # for submitit to call `checkpoint`, and requeue
+            return outcome
+        finally:
+            self._attempt.ask()
 
     def checkpoint(self) -> Any:
         """Called by submitit before it requeues the job."""
         self._attempt.stop()
         return import_module("submitit.helpers").DelayedSubmission(Task(self.point))
+
+
+def _cancelled() -> bool:
+    """Whether a user ended the job that this is."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return False
+    asked = ["squeue", "--noheader", f"--jobs={os.environ['SLURM_JOB_ID']}", "--format=%T"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() != "RUNNING"
 
 
 def _outcome(job: Any) -> Outcome:
