@@ -39,8 +39,10 @@ FLAGS = {
 
 
 def main(job: str, arguments: Sequence[str]) -> int:
-    """Run `train` or `generate` with Hydra's command line; the exit status."""
+    """Run `train`, `generate` or `search` with Hydra's command line; the exit status."""
     arguments = [word for text in arguments if (word := _from_an_agent(text))]
+    if job == "search":
+        return reported(lambda: _sweep(None, arguments), arguments)
     if _wants_sweep(arguments):
         return reported(lambda: _sweep(SCRIPTS[job], arguments), arguments)
     arguments = [in_full(text) for text in arguments]
@@ -77,20 +79,23 @@ def _wants_sweep(arguments: Sequence[str]) -> bool:
     return bool(flags) or any(text.startswith(("launcher=", "launcher.", "sweep.resume=")) for text in arguments)
 
 
-def _sweep(script: str, arguments: Sequence[str]) -> int:
+def _sweep(script: str | None, arguments: Sequence[str]) -> int:
+    """A sweep of a script, or a search; new, or gone on with."""
     words = [text for text in arguments if text not in ("-m", "--multirun")]
     folder = None
     if "--resume" in words:
         at = words.index("--resume")
         if at + 1 == len(words):
-            raise InputError("--resume: wanted the folder of a sweep, --resume runs/multirun/...")
+            raise InputError("--resume: wanted the folder of a sweep or a search, --resume runs/multirun/...")
         folder = words[at + 1]
         del words[at : at + 2]
     for text in [text for text in words if text.startswith(("--resume=", "sweep.resume="))]:
         folder = text.partition("=")[2]
         words.remove(text)
-    sweep = import_module("pdeops.sweeps.sweep")
-    return sweep.begin(script, words) if folder is None else sweep.resume(Path(folder), words)
+    module = import_module(f"pdeops.sweeps.{'sweep' if script else 'search'}")
+    if folder is not None:
+        return module.resume(Path(folder), words)
+    return module.begin(script, words) if script else module.begin(words)
 
 
 def reported(call: Callable[[], Any], arguments: Sequence[str] = ()) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "watched"},
+    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
@@ -21,6 +21,7 @@ LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 SAME_LEVEL = {
     ("grid", "errors"),
     ("clusters", "errors"),
+    ("study", "clusters"),
     ("config", "errors"),
     ("files", "errors"),
     ("points", "errors"),

@@ -20,6 +20,7 @@ from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.overrides import shipped
 
+LOCK = ".running"
 GRACE = 60.0  # seconds for a run to end its step and write a checkpoint
 
 
@@ -80,6 +81,17 @@ class Point:
         except (OSError, ValueError, TypeError):
             return None
 
+    @property
+    def running(self) -> bool:
+        """Whether an attempt is at it, of whatever command."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def cause(self, lines: int = 4) -> list[str]:
         """The last lines of its log, from its message on if there is one."""
         if not self.log.is_file():
@@ -104,7 +116,7 @@ class Attempt:
         self._start = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         point.folder.mkdir(parents=True, exist_ok=True)
-        lock, log = (point.folder / ".running").open("w"), point.log.open("ab")
+        lock, log = (point.folder / LOCK).open("w"), point.log.open("ab")
         with lock, log, contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (point.folder / "outcome.json").unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pdeops.errors import InputError
 
 KINDS = ("float", "log", "int", "choice")
+WANTED = "wanted {float: [from, to]}, {log: [from, to]}, {int: [from, to]}, {int: [from, to, step]} or {choice: [...]}"
 
 
 class Range(NamedTuple):
@@ -45,7 +46,7 @@ def ranges(space: Mapping[str, Any], where: str = "") -> dict[str, Range]:
         if node is None:
             continue
         if not isinstance(node, Mapping):
-            raise InputError(f"search.space.{place}={node!r}: {_wanted(place)}")
+            raise InputError(f"search.space.{place}={node!r}: {WANTED}")
         if set(node) & set(KINDS) and not any(isinstance(value, Mapping) for value in node.values()):
             found[place] = _range(place, node)
         else:
@@ -56,22 +57,18 @@ def ranges(space: Mapping[str, Any], where: str = "") -> dict[str, Range]:
 def _range(place: str, node: Mapping[str, Any]) -> Range:
     (kind, values), *more = node.items()
     if more or kind not in KINDS or not isinstance(values, list) or not values:
-        raise InputError(f"search.space.{place}={dict(node)}: {_wanted(place)}")
+        raise InputError(f"search.space.{place}={dict(node)}: {WANTED}")
     if kind == "choice":
         return Range(kind, values)
     numbers = [v for v in values if isinstance(v, int if kind == "int" else int | float) and not isinstance(v, bool)]
     sizes = (2, 3) if kind == "int" else (2,)
     if len(numbers) < len(values) or len(values) not in sizes or not values[0] < values[1]:
-        raise InputError(f"search.space.{place}={dict(node)}: {_wanted(place)}, the smaller one first")
+        raise InputError(f"search.space.{place}={dict(node)}: {WANTED}, the smaller one first")
     if kind == "log" and values[0] <= 0:
         raise InputError(f"search.space.{place}={dict(node)}: a logarithmic range begins above 0")
     if values[2:] and values[2] < 1:
         raise InputError(f"search.space.{place}={dict(node)}: wanted a step of at least 1")
     return Range(kind, values)
-
-
-def _wanted(place: str) -> str:
-    return "wanted one of {float: [from, to]}, {log: [from, to]}, {int: [from, to]}, {int: [from, to, step]}, {choice: [...]}"
 
 
 def _text(value: Any) -> Any:

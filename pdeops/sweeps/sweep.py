@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pdeops.errors import InputError, Preempted, nearest
 from pdeops.files import atomically
-from pdeops.overrides import check_group, in_full, shipped
+from pdeops.overrides import shipped
 from pdeops.report.leaderboard import leaderboard
 from pdeops.report.runs import read
-from pdeops.sweeps.expansion import check, composed, expand
+from pdeops.sweeps.expansion import check, expand
 from pdeops.sweeps.launcher import Launcher
+from pdeops.sweeps.launching import chosen_launcher, clock, devices_of, for_launcher, refuse_ranks, stopped_by_sigterm
 from pdeops.sweeps.point import Outcome, Point
-from pdeops.training import build
 
 FILE = "sweep.json"
 
@@ -49,17 +44,17 @@ class Sweep:
 
     def made(self, configs: Sequence[DictConfig]) -> list[Point]:
         return [
-            Point(i, self.script, overrides, self.label(i), self.folder / str(i), **_devices(config.trainer))
+            Point(i, self.script, overrides, self.label(i), self.folder / str(i), **devices_of(config.trainer))
             for i, (overrides, config) in enumerate(zip(self.points, configs, strict=True))
         ]
 
 
 def begin(script: str, words: Sequence[str]) -> int:
     """Run the sweep of a command line's words; the exit status, 1 if a point failed."""
-    _refuse_ranks()
-    ours = tuple(text for text in words if not _for_launcher(text))
-    theirs = tuple(text for text in words if _for_launcher(text))
-    launcher = _launcher(theirs)
+    refuse_ranks()
+    ours = tuple(text for text in words if not for_launcher(text))
+    theirs = tuple(text for text in words if for_launcher(text))
+    launcher = chosen_launcher(theirs)
     points = tuple(expand(ours))
     configs = check(points, ours)
     HydraConfig.instance().set_config(configs[0])
@@ -78,14 +73,14 @@ def begin(script: str, words: Sequence[str]) -> int:
 
 def resume(folder: Path, words: Sequence[str]) -> int:
     """Run those points of a sweep that are missing or failed; the exit status, 1 if one failed again."""
-    _refuse_ranks()
+    refuse_ranks()
     for text in words:
-        if not _for_launcher(text):
+        if not for_launcher(text):
             raise InputError(
                 f"{text}: --resume {folder} has its points; only launcher and launcher.* can be given anew"
             )
     sweep = _read(folder)
-    launcher = _launcher([*sweep.launcher, *words])
+    launcher = chosen_launcher([*sweep.launcher, *words])
     return _run(sweep, sweep.made(check(sweep.points, sweep.words)), launcher)
 
 
@@ -110,7 +105,7 @@ def _run(sweep: Sweep, points: Sequence[Point], launcher: Launcher) -> int:
     )
     outcomes: dict[int, Outcome] = {}
     start = time.monotonic()
-    with _stopped_by_sigterm():
+    with stopped_by_sigterm():
         try:
             for point, outcome in launcher.run(due):
                 outcomes[point.number] = outcome
@@ -127,18 +122,8 @@ def _line(point: Point, outcome: Outcome, done: int, due: int, seconds: float) -
     found = "done" if outcome.good else f"FAILED: {outcome.words}"
     if run is not None:
         found = f"test error {run.metrics['test/relative_l2']:.4g}"
-    left = f"  {_clock(seconds / done * (due - done))} left" if done < due else ""
-    return f"[{done}/{due}] {point.number}: {point.label}  {found}  {_clock(outcome.seconds)}{left}"
-
-
-def _clock(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 6000
-        else f"{seconds / 3600:.1f} h"
-    )
+    left = f"  {clock(seconds / done * (due - done))} left" if done < due else ""
+    return f"[{done}/{due}] {point.number}: {point.label}  {found}  {clock(outcome.seconds)}{left}"
 
 
 def report(sweep: Sweep, points: Sequence[Point], outcomes: dict[int, Outcome]) -> int:
@@ -166,48 +151,3 @@ def _good(outcome: Outcome | None) -> bool:
 
 def _again(sweep: Sweep) -> str:
     return shlex.join([sys.executable, str(shipped(sweep.script)), "--resume", str(sweep.folder)])
-
-
-def _for_launcher(text: str) -> bool:
-    return text.lstrip("+~").startswith(("launcher=", "launcher."))
-
-
-def _launcher(words: Iterable[str]) -> Launcher:
-    chosen = composed([in_full(text) for text in words]).launcher
-    if chosen is None:
-        raise InputError("there is no launcher: choose one with launcher=..., see --help")
-    node: Any = OmegaConf.to_container(chosen, resolve=True)
-    check_group("launcher", node)
-    return build("launcher", node)
-
-
-def _devices(trainer: DictConfig) -> dict[str, Any]:
-    """What a trainer takes, as `Point` wants it."""
-    devices = trainer.get("devices", 1)
-    if OmegaConf.is_list(devices):
-        devices = len(devices)
-    count = int(devices) if str(devices).isdigit() else None  # auto and -1: all there are
-    return {"devices": count, "nodes": trainer.get("num_nodes", 1), "gpu": trainer.get("accelerator") != "cpu"}
-
-
-def _refuse_ranks() -> None:
-    """Each process of a launcher of ranks would run the whole sweep."""
-    for name, starter in (("WORLD_SIZE", "torchrun"), ("SLURM_STEP_NUM_TASKS", "srun")):
-        count = os.environ.get(name, "1")
-        if count not in ("", "0", "1"):
-            raise InputError(
-                f"-m in {count} processes ({name}={count}): each would run the whole sweep. Start it once, without "
-                f"{starter}: every point is a process tree of its own, with ranks by trainer.devices"
-            )
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Preempted(f"stopped by {signal.Signals(number).name}")
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

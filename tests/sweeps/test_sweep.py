@@ -88,7 +88,7 @@ def test_a_launcher_alone_is_a_sweep_of_one_point(sweep):
     ("words", "message"),
     [
         (["--resume", "sweep"], "there is no sweep in sweep (no sweep.json). Did you mean 'sweeps'?"),
-        (["--resume"], "wanted the folder of a sweep"),
+        (["--resume"], "wanted the folder of a sweep or a search"),
         (["--resume", "sweeps", "seed=7"], "seed=7: --resume sweeps has its points"),
         (["-m", "seed=0,3", "hydra.sweep.dir=sweeps"], "has a sweep already: go on with it by --resume"),
         (["-m", "seed=0,3", "launcher=lokal"], "launcher=lokal: there is no such launcher. Did you mean 'local'?"),
