@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pdeops.errors import InputError, did_you_mean, first_line, nearest
 
-GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem"}  # not by users
+GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem", "ahead"}  # not by users
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -32,15 +32,17 @@ SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 class Run:
     """The keys of `conf/train.yaml` that are not built by a `_target_`.
 
-    train, test: what to do; compile: the model by torch.compile; ckpt_path: a checkpoint to resume from (training)
-    or to test, or `auto`, the newest in the run's folder; init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights
-    and of the order of samples.
+    train, test: what to do; compile: the model by torch.compile; recompute: what is in its blocks for the backward
+    pass; ckpt_path: a checkpoint to resume from (training) or to test, or `auto`, the newest in the run's folder;
+    init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights and of the
+    order of samples.
     """
 
     seed: int
     train: bool
     test: bool
     compile: bool
+    recompute: bool
     name: str
     ckpt_path: str | None
     init_from: str | None

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
+from pdeops.environment import environment
 from pdeops.errors import InputError, Preempted, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
@@ -28,6 +29,9 @@ from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
+from pdeops.tasks.recomputed import Recompute
+from pdeops.tasks.sharding import load_whole, whole
+from pdeops.tasks.unrolled import longest
 from pdeops.window import Batch, Window
 
 
@@ -49,6 +53,7 @@ def train(config: dict[str, Any]) -> float | None:
         "trainer",
         config["trainer"],
         callbacks=[Clock(), *(build("callbacks", node) for node in (config["callbacks"] or {}).values() if node)]
+        + [Recompute()] * config["recompute"]
         + [Compile()] * config["compile"]
         + [Preemption()],
         logger=[Tolerant(build("logger", node)) for node in (config["logger"] or {}).values() if node] or False,
@@ -62,6 +67,9 @@ def train(config: dict[str, Any]) -> float | None:
     task = make_task(config, data, saved)
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
+        (out / "environment.json").write_text(json.dumps(environment(), indent=2))
+        for logger in trainer.loggers:
+            logger.describe(config)
         model = task.surrogate.model
         print(
             f"{type(model).__name__} with {parameters(model):,} parameters on {data.file_path}; run in {out}",
@@ -69,6 +77,8 @@ def train(config: dict[str, Any]) -> float | None:
         )
         if (told := getattr(model, "told", lambda n: None)(data.window.grid_in.shape)) is not None:
             warnings.warn(told, LatticeWarning, stacklevel=2)
+    if not config["ckpt_path"] and trainer.is_global_zero:
+        (out / "csv" / "metrics.csv").unlink(missing_ok=True)  # of another run in this folder
     if config["train"]:
         _fit(trainer, task, data, config, out)
     elif config["ckpt_path"]:
@@ -76,8 +86,11 @@ def train(config: dict[str, Any]) -> float | None:
     best_error = trainer.callback_metrics.get("val/relative_l2")
     if config["test"] and len(data.open().split["test"]):
         trainer.test(task, data, verbose=False)
+    surrogate = whole(task.surrogate, task.description)
     if trainer.is_global_zero:
-        _leave_results(out, task, data)
+        _leave_results(out, surrogate, task.results, data)
+        for logger in trainer.loggers:
+            logger.end(out / "figures")
     return None if best_error is None else float(best_error)
 
 
@@ -93,11 +106,11 @@ def _fit(trainer: Any, task: Any, data: Any, config: dict[str, Any], out: Path) 
         where = f"in epoch {trainer.current_epoch + 1}, after {trainer.global_step} steps"
         advice = f"; go on with:\n{command(config, out)}" if last else " before its first checkpoint"
         if isinstance(stopped, Preempted):
-            raise Preempted(f"stopped by {stopped or 'a signal'} {where}{advice}") from stopped
+            raise Preempted(f"stopped by {stopped} {where}{advice}") from stopped
         raise KeyboardInterrupt(f"interrupted {where}{advice}") from stopped
     best = getattr(checkpoints, "best_model_path", "")
     if best:
-        task.load_state_dict(read_checkpoint(best)["state_dict"])
+        load_whole(task, read_checkpoint(best)["state_dict"])
 
 
 def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) -> Any:
@@ -119,7 +132,8 @@ def build(group: str, node: dict[str, Any] | None, *objects: Any, **named: Any) 
 
 def data_module(config: dict[str, Any]) -> Any:
     """The data of a configuration, with the problem it names."""
-    return build("data", config["data"], problem=build("problem", config["problem"]))
+    ahead = longest(config["task"].get("rollout", 1))
+    return build("data", config["data"], problem=build("problem", config["problem"]), ahead=ahead)
 
 
 def _start(config: dict[str, Any]) -> Surrogate | None:
@@ -233,15 +247,15 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
-def _leave_results(out: Path, task: Any, data: Any) -> None:
+def _leave_results(out: Path, surrogate: Surrogate, results: dict[str, float], data: Any) -> None:
     """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
-    task.surrogate.save(out / "surrogate")
-    if task.results:
-        (out / "metrics.json").write_text(json.dumps(task.results, indent=2))
-        print(metric_table(task.results, f"test: {len(data.open().split['test'])} samples"))
+    surrogate.save(out / "surrogate")
+    if results:
+        (out / "metrics.json").write_text(json.dumps(results, indent=2))
+        print(metric_table(results, f"test: {len(data.open().split['test'])} samples"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LatticeWarning)  # said at the start
-            _draw(out, task.surrogate, data)
+            _draw(out, surrogate, data)
     log = out / "csv" / "metrics.csv"
     if log.exists():
         training_curve(log, out / "figures" / "training.png")
@@ -275,12 +289,14 @@ def _draw(out: Path, surrogate: Any, data: Any) -> None:
 
 def quiet() -> None:
     """Lightning's advertisements and its advice about loader workers (the data is in memory) say nothing here."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector", "tuner"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     for text in (
         ".*LeafSpec.*",
         ".*does not have many workers.*",
         ".*The number of training batches.*",
         ".*Checkpoint directory.*",
+        ".*WeightAveraging callback with a model that overrides.*",  # which does so for trainer=fsdp alone
     ):
         warnings.filterwarnings("ignore", text)

@@ -94,6 +94,13 @@ class Window:
         return self.stacked or self.segment is not None
 
     @property
+    def states(self) -> slice:
+        """The channels of an input that hold states: a history, or those at the start of a segment."""
+        if self.segment is not None:
+            return slice(len(self.inputs), None)
+        return slice(len(self.targets) * (self.n_in if self.stacked else 1) if self.evolves else 0)
+
+    @property
     def span(self) -> int:
         """Stored frames from the first of the history to the last of the output."""
         return (self.n_in + self.n_out - 1) * self.stride + 1

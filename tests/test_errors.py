@@ -67,7 +67,10 @@ GOLDEN = [
     (["hydra.run.dir=there", "model=fnoo"], "model=fnoo: there is no such model"),
     # a part that is chosen by a group of its own
     (["problem.solver=etdrk2"], "problem.solver='etdrk2': wanted Stepper, chosen by solver=NAME of auto, bicgstab, "),
-    (["data.noise=0.1"], "data.noise=0.1 is for the states at the start of a segment, and there are no segments"),
+    (["task.rollout=0"], "task.rollout=0: wanted a number of steps, at least 1, or numbers by epoch"),
+    (["task.rollout=9"], "task.rollout=9 outputs in a row: data.window: n_in=2 and n_out=9 frames"),
+    (["task.rollout=2", "data.queries=4"], "task.rollout=2 outputs in a row are for frames on their grid"),
+    (["task.pushforward=true"], "task.pushforward=true goes with several steps"),
     (["data.noise=-1"], "data.noise=-1: wanted 0 or more"),
     # what was taken away
     (["+callbacks.foo=3"], "callbacks.foo=3: wanted a _target_"),

@@ -13,7 +13,7 @@ LEVELS = [
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"tasks", "report"},
-    {"app", "overrides", "training", "refining", "resuming", "cli", "sweeps", "__main__"},
+    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}

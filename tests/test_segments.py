@@ -208,8 +208,8 @@ def test_mistakes_are_refused(file):
         window_of(lorenz).posed(lorenz)
     with pytest.raises(InputError, match=r"segment=25 cuts one axis 't' .* this data has Grid\(x: 8"):
         Window(segment=M).on(Grid.periodic((8,)), ("u",), ("a",))
-    with pytest.raises(InputError, match=r"data\.noise=0\.1 is for .* no segments: set data\.window\.segment"):
-        DataModule(file=file, noise=0.1)
+    with pytest.raises(InputError, match=r"data\.noise=0\.1 is for states that go in, and this data has none"):
+        DataModule(file=file, noise=0.1).open()
     surrogate = surrogate_of(problem)
     a, start = problem.sample([0], 0), torch.zeros(1, 2)
     with pytest.raises(InputError, match=r"controls on 30 nodes; wanted whole segments: 25, 49, 73"):

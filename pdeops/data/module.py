@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from pdeops.config import fingerprint
+from pdeops.data.augment import check_symmetry, transposed
 from pdeops.data.convert import convert
 from pdeops.data.dataset import Fields, Trajectories, Windows, as_is
 from pdeops.data.engine import Engine, Serial
@@ -52,8 +53,10 @@ class DataModule(L.LightningDataModule):
     queries: train at so many nodes of the output grid (`Queries`); None: at all. Validation and tests see all nodes.
     query_draws: "batch": the nodes are drawn for each batch, by (shuffle_seed, batches before it) alone; "sample": for
     each sample of it, so too; "fixed": for each sample once, the same in all epochs.
-    noise: in training, of the states at the start of a segment (`Window.segment`), normal, in units of their channels'
-    deviations: rolled out, a surrogate starts from states that err. What is asked stays the true states' trajectory.
+    noise: in training, of the states that go in (`Window.states`), normal, in units of their channels' deviations, at
+    each node and frame of a history and at the start of a segment: rolled out, a surrogate starts from states that err.
+    What is asked stays the true trajectory.
+    ahead: outputs in a row that a training batch holds (`task.rollout`).
     Raises InputError if the file is missing, of another problem, or too short for the window, on strides whose nodes
     are not a lattice of the same kind, and on more queries than nodes.
     """
@@ -70,6 +73,7 @@ class DataModule(L.LightningDataModule):
     queries: int | None = None
     query_draws: Draws = "batch"
     noise: float = 0.0
+    ahead: int = 1
     shuffle_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,11 +95,6 @@ class DataModule(L.LightningDataModule):
             )
         if not 0 <= self.noise < inf:
             raise InputError(f"data.noise={self.noise}: wanted 0 or more, in deviations of the states")
-        if self.noise and self.window.segment is None:
-            raise InputError(
-                f"data.noise={self.noise} is for the states at the start of a segment, and there are no segments: set "
-                "data.window.segment, or data.noise=0"
-            )
         self._queries: Queries | None = None
         self._source: DataFile | None = None
         self._fields: dict[str, Fields] = {}
@@ -118,6 +117,10 @@ class DataModule(L.LightningDataModule):
     def _bound(self, grid: Grid, targets: Sequence[str], inputs: Sequence[str]) -> Window:
         window = self.window.on(grid, targets, inputs)
         window.posed(self.problem)  # which refuses what cannot be cut into segments
+        if self.noise and not (window.evolves or window.segment):
+            raise InputError(f"data.noise={self.noise} is for states that go in, and this data has none: data.noise=0")
+        if self.ahead > 1:
+            self._check_ahead(window)
         for stride in self.strides:
             try:
                 window.grid_out.space.every(stride)
@@ -125,6 +128,18 @@ class DataModule(L.LightningDataModule):
                 raise InputError(f"data.strides={list(self.strides)}: {error}") from error
         self._queries = None if self.queries is None else Queries(window.grid_out, self.queries)
         return window
+
+    def _check_ahead(self, window: Window) -> None:
+        told = f"task.rollout={self.ahead} outputs in a row"
+        if not window.evolves or self.queries is not None:
+            raise InputError(f"{told} are for frames on their grid, which go in again: set task.rollout=1")
+        try:
+            self._with_ahead(window).on(window.bound, window.targets, window.inputs)
+        except InputError as error:
+            raise InputError(f"{told}: {error}") from error
+
+    def _with_ahead(self, window: Window) -> Window:
+        return replace(window, n_out=window.n_out * self.ahead)
 
     def open(self) -> DataFile:
         """The file, opened once, checked against the problem; the window is bound to it."""
@@ -141,7 +156,7 @@ class DataModule(L.LightningDataModule):
             if not self.window.in_channels:
                 raise InputError(f"{source.path} has no input field: {[f.name for f in source.spec.fields]}")
             if self.augment_transpose:
-                _check_symmetry(source, self.problem)
+                check_symmetry(source, self.problem)
             self._source = source
         return self._source
 
@@ -189,7 +204,7 @@ class DataModule(L.LightningDataModule):
         return {"none": None, "memory": torch.device("cpu"), "device": device}[self.cache]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        dataset = Windows(self.fields("train"), self.window)
+        dataset = Windows(self.fields("train"), self._with_ahead(self.window))
         rank, world = self._rank()
         if self.batch_size % world:
             raise InputError(f"data.batch_size={self.batch_size} is shared by {world} processes: make it a multiple")
@@ -262,15 +277,9 @@ class DataModule(L.LightningDataModule):
         return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
 
     def _transposed(self, batch: Batch) -> Batch:
-        """Every other sample, by chance, with its space axes swapped."""
         device = batch.a.device
         drawn = torch.rand(self.batch_size, generator=self._generator("transpose", device), device=device)
-        swap = self._share(drawn, batch) < 0.5
-
-        def swapped(x: Tensor) -> Tensor:
-            return torch.where(swap.view(-1, *(1,) * (x.ndim - 1)), x.transpose(-1, -2), x)
-
-        return batch._replace(a=swapped(batch.a), u=None if batch.u is None else swapped(batch.u))
+        return transposed(batch, self._share(drawn, batch) < 0.5)
 
     def _thinned(self, batch: Batch) -> Batch:
         """Every so many nodes in space."""
@@ -280,12 +289,14 @@ class DataModule(L.LightningDataModule):
         return batch._replace(a=batch.a[nodes].contiguous(), u=u)
 
     def _noisy(self, batch: Batch) -> Tensor:
-        """The inputs with other states at the start, each the same on all of its segment."""
-        a, states = batch.a, len(self.window.targets)
-        size, generator = (self.batch_size, states, 1), self._generator("noise", a.device)
-        drawn = self._share(torch.randn(size, generator=generator, dtype=a.dtype, device=a.device), batch)
-        deviations = self.channel_stats()[1][-states:].to(a).unsqueeze(1)
-        return torch.cat([a[:, :-states], a[:, -states:] + self.noise * deviations * drawn], dim=1)
+        """The inputs with other states; at the start of a segment, the same on all of it."""
+        a, states = batch.a.clone(), self.window.states
+        one = a[0, states] if self.window.segment is None else a[0, states, :1]
+        generator = self._generator("noise", a.device)
+        drawn = torch.randn(self.batch_size, *one.shape, generator=generator, dtype=a.dtype, device=a.device)
+        deviations = self.channel_stats()[1][states].to(a).view(-1, *(1,) * (a.ndim - 2))
+        a[:, states] += self.noise * deviations * self._share(drawn, batch)
+        return a
 
     def _queried(self, batch: Batch, queries: Queries) -> Batch:
         """At nodes drawn for it, or for each of its samples."""
@@ -316,14 +327,6 @@ class _Part(Subset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:  # type: ignore[override]
         return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[attr-defined]
-
-
-def _check_symmetry(source: DataFile, problem: Problem | None) -> None:
-    space = source.spec.grid.space
-    if space.ndim != 2 or replace(space[1], name=space[0].name) != space[0]:
-        raise InputError(f"data.augment_transpose swaps two space axes that must be alike; {source.path} has {space}")
-    if problem is not None:
-        raise InputError(f"data.augment_transpose: {problem.name} is not symmetric under x <-> y")
 
 
 @dataclass(kw_only=True, eq=False)

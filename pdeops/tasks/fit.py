@@ -6,11 +6,11 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -21,6 +21,8 @@ from pdeops.metrics.panel import Panel
 from pdeops.metrics.residual import residual_norm
 from pdeops.metrics.rollout import errors_by_segment
 from pdeops.surrogate import Surrogate
+from pdeops.tasks.sharding import shard
+from pdeops.tasks.unrolled import Rollout, check, longest, steps_in, unrolled_loss
 from pdeops.window import Batch
 
 Loss = Callable[[Tensor, Batch], Tensor]
@@ -31,8 +33,10 @@ class Fit(L.LightningModule):
 
     optimizer: parameters -> optimiser. scheduler: optimiser -> schedule, or None; one that takes
     `total_steps` or `T_max` is given the number of steps of the run and advanced every step, any other every
-    epoch. seed: each batch draws its randomness from (seed, batches before it, rank) alone, so that a resumed run is
-    the unbroken one. settings: the resolved configuration, kept in checkpoints as a plain dictionary.
+    epoch. rollout: train over so many outputs in a row, or by epoch, {first epoch: outputs}, of data that hold as many
+    (`DataModule.ahead`); pushforward: see `unrolled_loss`. seed: each batch draws its randomness from (seed, batches
+    before it, rank) alone, so that a resumed run is the unbroken one. settings: the resolved configuration, kept in
+    checkpoints as a plain dictionary.
     """
 
     def __init__(
@@ -42,20 +46,34 @@ class Fit(L.LightningModule):
         *,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler] | None = None,
+        rollout: Rollout = 1,
+        pushforward: bool = False,
         seed: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.surrogate, self.loss = surrogate, loss
         self.optimizer, self.scheduler = optimizer, scheduler
+        check(rollout)
+        if pushforward and longest(rollout) == 1:
+            raise InputError("task.pushforward=true goes with several steps: set task.rollout=2, say")
+        self.rollout, self.pushforward = rollout, pushforward
         self.seed, self.settings = seed, settings
+        self.description: dict[str, Any] = {}  # of a surrogate that is sharded, which has other classes
+        self.rate: float | None = None  # instead of the optimiser's own (`FindRate`)
         self.panel = Panel(surrogate.window.grid_out.space)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
         self._losses, self._samples = torch.zeros((), dtype=torch.float64), 0  # of this epoch, summed
 
+    def configure_model(self) -> None:
+        if self.device_mesh is not None:  # trainer=fsdp
+            self.description = self.description or self.surrogate.describe()
+            shard(self.surrogate.model, self.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.surrogate.parameters())
+        found = {} if self.rate is None else {"lr": self.rate}
+        optimizer = self.optimizer(self.surrogate.parameters(), **found)
         if self.scheduler is None:
             return optimizer
         given = getattr(self.scheduler, "keywords", {})
@@ -64,7 +82,9 @@ class Fit(L.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if length and not isfinite(steps):
             raise InputError("this schedule needs the length of the run: set trainer.max_epochs, or scheduler=null")
-        lengths = {name: int(steps) for name in length}
+        lengths: dict[str, Any] = {name: int(steps) for name in length}
+        if self.rate is not None and "max_lr" in takes:
+            lengths["max_lr"] = self.rate
         try:
             _try_out(self.scheduler(self.optimizer([torch.nn.Parameter(torch.zeros(1))]), **lengths))
             schedule = self.scheduler(optimizer, **lengths)
@@ -82,24 +102,35 @@ class Fit(L.LightningModule):
         self._losses, self._samples = torch.zeros_like(self._losses), 0
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        words = np.random.SeedSequence([self.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank])
-        seed = int(words.generate_state(1, np.uint64)[0])
+        place = f"{self.seed} {self.trainer.fit_loop.total_batch_idx} {self.global_rank}"
+        seed = int.from_bytes(blake2b(place.encode(), digest_size=8).digest())
         torch.default_generator.manual_seed(seed)
         if batch.a.is_cuda:
             torch.cuda.default_generators[batch.a.get_device()].manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(self.surrogate(batch.a, batch.out), batch)
-        self._losses = self._losses.to(loss.device) + loss.detach().double() * len(batch.a)
+        loss = self._training_loss(batch)
+        if self._losses.device != loss.device:
+            exact = torch.float32 if loss.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+            self._losses = self._losses.to(loss.device, exact)
+        self._losses.add_(loss.detach(), alpha=len(batch.a))
         self._samples += len(batch.a)
         if self.trainer.is_last_batch:  # a call of `log` in every step would cost more than all else here
             total, samples = self._so_far().tolist()
-            self.log("train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+            self.log(
+                "train/loss", total / samples, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
+            )
         return loss
+
+    def _training_loss(self, batch: Batch) -> Tensor:
+        if self.rollout == 1:
+            return self.loss(self.surrogate(batch.a, batch.out), batch)
+        steps = steps_in(self.current_epoch, self.rollout)
+        return unrolled_loss(self.surrogate, self.loss, batch, steps, self.pushforward)
 
     def _so_far(self) -> Tensor:
         """The sum of this epoch's losses over samples, and how many, of all processes."""
-        sums = torch.stack([self._losses, self._losses.new_tensor(self._samples)])
+        sums = torch.stack([self._losses, self._losses.new_tensor(self._samples)]).to(self.device)
         return self.trainer.strategy.reduce(sums, reduce_op="sum") if self.trainer.world_size > 1 else sums
 
     def on_train_epoch_end(self) -> None:
@@ -113,7 +144,7 @@ class Fit(L.LightningModule):
         if isinstance(schedule, ReduceLROnPlateau):
             error = self.trainer.callback_metrics.get("val/relative_l2")
             if error is None:
-                raise InputError("scheduler=plateau goes by val/relative_l2, which this run does not have: take another")
+                raise InputError("scheduler=plateau goes by val/relative_l2, and this run has none: take another")
             schedule.step(error)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
@@ -180,7 +211,7 @@ class Fit(L.LightningModule):
         self.log_dict(self.results)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["surrogate"] = self.surrogate.describe()
+        checkpoint["surrogate"] = self.description or self.surrogate.describe()
         checkpoint["settings"] = self.settings
         checkpoint["epoch_so_far"] = self._so_far().cpu()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ class Storage(TorchCheckpointIO):
     failed = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
+        path, content = Path(path), io.BytesIO()
+        torch.save(checkpoint, content)  # to memory: of a disk's errors it makes others
         try:
             with atomically(path) as temporary:
-                with temporary.open("wb") as file:
-                    torch.save(checkpoint, file)
+                temporary.write_bytes(content.getbuffer())
                 if path.name == LAST and path.exists():
                     os.replace(path, path.with_name(PREVIOUS))
             self.failed = False

@@ -28,6 +28,13 @@ def test_the_start_up_benchmark():
     assert "s more" in script(ROOT / "bench" / "startup.py")
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_a_step_without_arithmetic():
+    out = script(ROOT / "bench" / "overhead.py", "--steps", 40, "--repeats", 1, "--width", 8)
+    assert float(re.search(r"own loop: (-?[\d.]+) ms a step", out)[1]) < 3  # of a machine that does other things
+    assert "an FNO: bare" in out
+
+
 def test_the_table_of_a_sweep(tmp_path):
     for i, value in enumerate((0.1, 0.2, 0.3)):
         (tmp_path / "sweep" / str(i)).mkdir(parents=True)

@@ -135,6 +135,21 @@ def test_autocast_stays_close(name):
     assert (half - full).norm() / full.norm() < 0.1
 
 
+def test_gradients_under_autocast_stay_close(name):
+    """`trainer.precision=bf16-mixed`: of all parameters together."""
+    model, found = build(name, Grid.periodic((16, 16))), []
+    a = randn(name, 2, 16, 16)
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            u = model(a)
+        u.float().square().mean().backward()
+        assert all(p.grad.dtype == p.dtype for p in model.parameters())
+        found.append(torch.cat([torch.view_as_real(p.grad + 0j).flatten() for p in model.parameters()]))
+    full, half = found
+    assert (half - full).norm() < 0.1 * full.norm()
+
+
 def test_a_wrong_input_is_refused_with_both_shapes(name):
     model = build(name, Grid.periodic((16, 16)))
     axes = "time, x, y" if name in FRAMES else "x, y"

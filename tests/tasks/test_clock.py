@@ -31,9 +31,19 @@ class Seen(L.Callback):
 
 
 def test_an_epoch_lasts_from_its_start_to_its_end(monkeypatch):
-    readings, seen = iter((10.0, 12.5, 20.0, 21.0)), Seen()
+    readings, seen = iter((0.0, 10.0, 12.5, 20.0, 21.0)), Seen()
     monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = L.Trainer(max_epochs=2, accelerator="cpu", callbacks=[clock.Clock(), seen], **quiet)
     trainer.fit(Line(), torch.utils.data.DataLoader(torch.ones(3, 1), batch_size=None))
     assert seen.values == [2.5, 1.0]
+
+
+def test_an_epoch_that_was_left_goes_on(monkeypatch):
+    readings = iter((10.0, 14.0, 100.0))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
+    left, resumed = clock.Clock(), clock.Clock()
+    left.on_train_epoch_start(None, None)
+    resumed.load_state_dict(left.state_dict())
+    resumed.on_train_start(None, None)
+    assert resumed._start == 96.0
