@@ -230,6 +230,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     """A composition error in the words of someone who mistyped: what came, the nearest names, what to do."""
     overrides = []
     for text in arguments:
+        if text.startswith("search="):
+            return f"{text}: a single run looks for nothing. Write pdeops search in front, not train"
         if text.startswith("-") or "=" not in text:
             continue
         try:

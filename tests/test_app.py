@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import time
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -215,7 +216,10 @@ def test_loggers_have_settings_metrics_and_figures(run, tiny, logger, monkeypatc
     if logger in ("wandb", "many"):
         (offline_run,) = Path("log/wandb").glob("offline-run-*")
         assert {p.name[:4] for p in (offline_run / "files/media/images/figures").iterdir()} == {"test", "trai"}
-        said = next(offline_run.glob("*.wandb")).read_bytes()
+        record, end = next(offline_run.glob("*.wandb")), time.monotonic() + 30
+        while record.stat().st_size < 1000 and time.monotonic() < end:  # another process writes it
+            time.sleep(0.1)
+        said = record.read_bytes()
         assert b"model.width" in said
         assert b"test/relative_l2" in said
     if logger == "mlflow":

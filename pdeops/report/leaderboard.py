@@ -16,8 +16,8 @@ def leaderboard(runs: Sequence[Run], others: Sequence[Sequence[str]] = ()) -> st
     A kind is what the runs' command lines said, without the seed and without what all of them said, those of `others`
     included, which are not in the table. Raises InputError on two runs of one kind and seed.
     """
-    said = {run.folder: [text for text in run.overrides if not text.lstrip("+").startswith(OWN)] for run in runs}
-    common = set.intersection(*map(set, said.values()), *map(set, others))
+    said = {run.folder: _last_values(run.overrides) for run in runs}
+    common = set.intersection(*map(set, said.values()), *(set(_last_values(words)) for words in others))
 
     def kind(run: Run) -> tuple[str, str]:
         return " ".join(text for text in said[run.folder] if text not in common), run.model
@@ -36,6 +36,12 @@ def leaderboard(runs: Sequence[Run], others: Sequence[Sequence[str]] = ()) -> st
     rows.sort(key=lambda pair: pair[0])
     head = ["", "seeds", "test error", *(["of rollouts"] if rollouts else []), "parameters", "s an epoch"]
     return _aligned([head, *(row for _, row in rows)])
+
+
+def _last_values(words: Sequence[str]) -> list[str]:
+    """Words that tell kinds apart; of two for one key the latter."""
+    found = {text.lstrip("+~").partition("=")[0]: text for text in words if not text.lstrip("+~").startswith(OWN)}
+    return list(found.values())
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:

@@ -146,9 +146,9 @@ class Worker:
 def begin(words: Sequence[str]) -> int:
     """A new search by a command line's words; the exit status."""
     theirs = tuple(text for text in words if for_launcher(text))
-    searchs = tuple(_search_word(text) for text in words if _for_search(text))
+    searchs = tuple(text for text in words if _for_search(text))
     ours = tuple(in_full(text) for text in words if not for_launcher(text) and not _for_search(text))
-    search = _search(searchs)
+    search = of_words(searchs)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     given = [text.partition("=")[2] for text in ours if text.startswith("hydra.sweep.dir=")]
     folder = Path(given[-1] if given else f"runs/search/{stamp}").resolve()
@@ -212,10 +212,11 @@ def _run(worker: Worker) -> int:
     return worker.report()
 
 
-def _search(words: Sequence[str]) -> Search:
+def of_words(words: Sequence[str]) -> Search:
+    """What the words of `search` say. Raises InputError for their first fault, and without Optuna."""
     package("optuna", "search", "pdeops search")  # before its classes are looked up
     chosen = [text for text in words if text.startswith("search=")] or ["search=default"]
-    others = [text for text in words if not text.startswith("search=")]
+    others = [_unceremonious(text) for text in words if not text.startswith("search=")]
     node: Any = OmegaConf.to_container(composed([f"+{chosen[-1]}", *others]).search, resolve=True)
     check_group("search", node)
     if node["trials"] < 1:
@@ -227,8 +228,8 @@ def _for_search(text: str) -> bool:
     return text.lstrip("+~").startswith(("search=", "search."))
 
 
-def _search_word(text: str) -> str:
-    """Ranges of keys that a `conf/search` does not name may be given without ceremony."""
+def _unceremonious(text: str) -> str:
+    """Ranges of keys that a `conf/search` does not name need no `+`."""
     return f"++{text}" if text.startswith("search.space.") else text
 
 

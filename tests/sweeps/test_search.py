@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pdeops.errors import InputError
+from pdeops.overrides import shipped
 from pdeops.study import open_study
+from pdeops.sweeps.expansion import check
 from pdeops.sweeps.local import Local
 from pdeops.sweeps.point import Attempt, Outcome
-from pdeops.sweeps.search import Search, Worker
+from pdeops.sweeps.search import Search, Worker, of_words
 from pdeops.sweeps.space import ranges
 
 optuna = pytest.importorskip("optuna")
@@ -95,6 +97,14 @@ def test_a_study_in_sqlite(tmp_path):
     assert len(open_study(tmp_path, samples=False).get_trials()) == 1
 
 
+@pytest.mark.parametrize("name", [path.stem for path in shipped("conf").glob("search/*.yaml")])
+def test_every_search_that_is_shipped_fits_its_model(name):
+    search = of_words([f"search={name}", "search.space.model.norm.choice=[none,group]"])
+    firsts = [f"{key}={found.first}" for key, found in ranges(search.space).items()]
+    assert "model.norm=none" in firsts
+    check([["model=fno", *firsts]], firsts)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -107,7 +117,6 @@ def test_a_study_in_sqlite(tmp_path):
         (["search.space.model.witdh.int=[1,3]"], "unknown key 'model.witdh'"),
         (["search=fno", "model=unet"], "Known here:"),
         (["model=fnoo"], "model=fnoo: there is no such model. Did you mean 'fno'"),
-        (["search.pruner._target_=optuna.pruners.MedianPrunner"], "cannot be imported"),
         (["launcher=dask"], "pdeops search takes launcher=local. Elsewhere, start as many workers as you like"),
         (["--resume", "nowhere"], "there is no search in nowhere"),
     ],
