@@ -119,6 +119,9 @@ def test_fine_tuning_a_saved_surrogate_on_other_data(run, tiny):
     saved = only("runs/a/*/surrogate")
     options = [*tiny, "problem.n=12", "problem.viscosity=2e-3", f"init_from={saved}"]
     assert run("train", *options, "name=b", "optimizer.lr=0", "optimizer.weight_decay=0")[0] == 0
+    # a fine-tuning that is started again in its folder goes on with itself
+    folder = f"hydra.run.dir={only('runs/b/*')}"
+    assert run("train", *options, "name=b", folder, "ckpt_path=auto", "optimizer.lr=0", "test=false")[0] == 0
     before, after = pdeops.load(saved), pdeops.load(only("runs/b/*/surrogate"))
     assert after.window.grid_in.shape == (12, 12)
     assert after.problem.viscosity == 2e-3
