@@ -11,7 +11,7 @@ from pdeops import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] in (["train"], ["generate"]):
+    if arguments[:1] in (["train"], ["generate"], ["search"]):
         from pdeops import app
 
         return app.main(arguments[0], arguments[1:])
@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pdeops {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
+    commands.add_parser("search", help="look for the best hyper-parameters: pdeops search model=fno data=ns2d")
     commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
 
     convert = commands.add_parser("convert", help="neuraloperator .pt, FNO .mat, PDEBench .hdf5 -> native file")
@@ -55,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--animate", action="store_true", help="a .gif of the samples through time")
     show.add_argument("--force", action="store_true", help="replace an existing FIGURE")
     show.set_defaults(run=_show)
+
+    board = commands.add_parser("leaderboard", help="finished runs as one table, the best first, mean over seeds")
+    board.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one that holds several: a sweep's")
+    board.set_defaults(run=_leaderboard)
 
     lattices = commands.add_parser("resolutions", help="test errors of finished runs of steady problems by lattice")
     lattices.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one that holds several")
@@ -106,6 +111,15 @@ def _show(options: argparse.Namespace) -> None:
     samples = options.samples if options.sample is None else options.sample
     settings = {"samples": samples, "field": options.field, "animate": options.animate, "force": options.force}
     print(show(options.file, options.out, **settings))
+
+
+def _leaderboard(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from pdeops.report.leaderboard import leaderboard
+    from pdeops.report.runs import finished
+
+    print(leaderboard(list(finished([Path(run) for run in options.runs]))))
 
 
 def _resolutions(options: argparse.Namespace) -> None:

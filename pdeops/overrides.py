@@ -60,6 +60,7 @@ GROUPS = (
     "logger",
     "callbacks",
     "task",
+    "launcher",
 )
 
 
@@ -72,6 +73,19 @@ def shipped(name: str) -> Path:
 def is_group(name: str) -> bool:
     """Whether `name` is a group of configurations, such as model."""
     return bool(name) and shipped("conf").joinpath(name).is_dir()
+
+
+def in_full(argument: str) -> str:
+    """What users write, in the words of Hydra and of `conf`: `scheduler=null` is `~scheduler`; `solver=...` is the
+    problem's, `branch=...` the model's; `ckpt=...` is a surrogate."""
+    group, _, value = argument.partition("=")
+    if group == "ckpt":
+        return f"init_from={value}"
+    if group == "solver":
+        return f"problem.solver={value}" if value in ("null", "none") else f"solver@problem.solver={value}"
+    if group == "branch":
+        return "model.branch=null" if value in ("null", "none") else f"branch@model.branch={value}"
+    return f"~{group}" if value in ("null", "none") and is_group(group) else argument
 
 
 def _names(group: str) -> list[str]:
@@ -94,7 +108,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
         _check_type(plain[key], wanted, key)
     if not 0 <= plain["seed"] < 2**32:
         raise InputError(f"seed={plain['seed']}: wanted 0 to {2**32 - 1}")
-    for group in ("engine", "data", "model", "loss", "task", "optimizer", "trainer"):
+    for group in ("engine", "data", "model", "loss", "task", "optimizer", "trainer", "launcher"):
         if plain.get(group) is None:
             raise InputError(f"there is no {group}: choose one with {group}=..., see --help")
     for group in ("callbacks", "logger"):
@@ -104,6 +118,11 @@ def checked(config: DictConfig) -> dict[str, Any]:
     for group in GROUPS:  # in this order, so that a value others refer to is reported where it stands
         _check_node(plain.get(group), group)
     return plain  # type: ignore[return-value]
+
+
+def check_group(group: str, node: Any) -> None:
+    """One group of a configuration, in plain containers. Raises InputError for its first fault."""
+    _check_node(node, group)
 
 
 def _check_node(node: Any, where: str) -> None:
@@ -211,6 +230,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     """A composition error in the words of someone who mistyped: what came, the nearest names, what to do."""
     overrides = []
     for text in arguments:
+        if text.startswith("search="):
+            return f"{text}: a single run looks for nothing. Write pdeops search in front, not train"
         if text.startswith("-") or "=" not in text:
             continue
         try:
@@ -264,7 +285,7 @@ def _options_with(group: str, key: str) -> list[str]:
 
 def _known_keys(arguments: Sequence[str]) -> list[str]:
     """All dotted keys of the configuration with the choices of groups that were made."""
-    choices = [text for text in arguments if _is_choice(text)]
+    choices = [text for text in arguments if is_choice(text)]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
         default = OmegaConf.to_container(compose("train", overrides=choices), resolve=False)
@@ -281,7 +302,8 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
     return keys
 
 
-def _is_choice(text: str) -> bool:
+def is_choice(text: str) -> bool:
+    """Whether an override chooses among the shipped configurations of a group, or takes a group away."""
     group, _, option = text.partition("=")
     return shipped("conf").joinpath(group.lstrip("~").partition("@")[0], f"{option}.yaml").is_file() or (
         text.startswith("~") and is_group(text[1:]) and text[1:] != "problem"

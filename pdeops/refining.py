@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
+from pdeops.environment import environment
 from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.grid import Grid
@@ -46,6 +47,7 @@ def refine(config: dict[str, Any]) -> float:
     if not len(fields.samples):
         raise InputError(f"{data.file_path} has no test samples: raise the last part of data.split")
     (out / "config.json").write_text(json.dumps(config, indent=2))
+    (out / "environment.json").write_text(json.dumps(environment(), indent=2))
     print(f"{type(surrogate.model).__name__} of {source} on {data.file_path}; run in {out}", flush=True)
     count = min(task.samples, len(fields.samples))
     rows = list(tqdm(task.rows(surrogate, fields), total=count, desc="refining", unit="sample", leave=False))

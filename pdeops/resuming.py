@@ -42,10 +42,14 @@ def checkpoint_of(config: dict[str, Any], out: Path) -> str | None:
 
 def command(config: dict[str, Any], out: Path) -> str:
     """The command that goes on with this run, in its folder."""
+    return shlex.join([sys.executable, sys.argv[0], *words(), f"hydra.run.dir={out}", "ckpt_path=auto"])
+
+
+def words() -> list[str]:
+    """What the command line said, but for where the run is and what it goes on from."""
     given = HydraConfig.get().overrides
     left_out = ("ckpt_path=", "hydra.run.dir=", "hydra.sweep.", "hydra.mode=")
-    words = [text for text in (*given.task, *given.hydra) if not text.startswith(left_out)]
-    return shlex.join([sys.executable, sys.argv[0], *words, f"hydra.run.dir={out}", "ckpt_path=auto"])
+    return [text for text in (*given.task, *given.hydra) if not text.startswith(left_out)]
 
 
 def check_resumable(config: dict[str, Any], model: Any) -> None:

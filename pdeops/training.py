@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
+from pdeops.environment import environment
 from pdeops.errors import InputError, Preempted, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
@@ -47,6 +48,8 @@ def train(config: dict[str, Any]) -> float | None:
     quiet()
     keep_freed()
     out = Path(HydraConfig.get().runtime.output_dir)
+    if config["ckpt_path"] not in (None, "auto") and config["init_from"]:
+        raise InputError("ckpt_path resumes a run and init_from starts a new one from its weights: give one of them")
     config = config | {"ckpt_path": checkpoint_of(config, out)}
     trainer = build(
         "trainer",
@@ -66,6 +69,9 @@ def train(config: dict[str, Any]) -> float | None:
     task = make_task(config, data, saved)
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
+        (out / "environment.json").write_text(json.dumps(environment(), indent=2))
+        for logger in trainer.loggers:
+            logger.describe(config)
         model = task.surrogate.model
         print(
             f"{type(model).__name__} with {parameters(model):,} parameters on {data.file_path}; run in {out}",
@@ -85,6 +91,8 @@ def train(config: dict[str, Any]) -> float | None:
     surrogate = whole(task.surrogate, task.description)
     if trainer.is_global_zero:
         _leave_results(out, surrogate, task.results, data)
+        for logger in trainer.loggers:
+            logger.end(out / "figures")
     return None if best_error is None else float(best_error)
 
 
@@ -131,9 +139,7 @@ def data_module(config: dict[str, Any]) -> Any:
 
 
 def _start(config: dict[str, Any]) -> Surrogate | None:
-    """The saved surrogate to start from, if there is one. Refuses two starting points, and none to test from."""
-    if config["ckpt_path"] and config["init_from"]:
-        raise InputError("ckpt_path resumes a run and init_from starts a new one from its weights: give one of them")
+    """The saved surrogate to start from, if there is one. Refuses to test without weights."""
     if not (config["train"] or config["ckpt_path"] or config["init_from"]):
         raise InputError("train=false, and no weights: say which with ckpt_path=... or init_from=...")
     return load(config["init_from"]) if config["init_from"] else None
@@ -145,7 +151,7 @@ def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | 
         check_compiler()
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
-        check_resumable(config, model)
+        check_resumable(config, None if saved else model)  # a fine-tuned one has the grids of its data
     if model is not None:
         build("optimizer", config["optimizer"], model.parameters())
     if window is not None:

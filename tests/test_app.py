@@ -1,8 +1,11 @@
 """`pdeops train` and `pdeops generate` from end to end, on the smallest problem."""
 
 import json
+import shlex
 import shutil
+import time
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import h5py
@@ -10,6 +13,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing import event_accumulator
 
 import pdeops
 from pdeops.bases.fourier import derivative
@@ -115,6 +119,9 @@ def test_fine_tuning_a_saved_surrogate_on_other_data(run, tiny):
     saved = only("runs/a/*/surrogate")
     options = [*tiny, "problem.n=12", "problem.viscosity=2e-3", f"init_from={saved}"]
     assert run("train", *options, "name=b", "optimizer.lr=0", "optimizer.weight_decay=0")[0] == 0
+    # a fine-tuning that is started again in its folder goes on with itself
+    folder = f"hydra.run.dir={only('runs/b/*')}"
+    assert run("train", *options, "name=b", folder, "ckpt_path=auto", "optimizer.lr=0", "test=false")[0] == 0
     before, after = pdeops.load(saved), pdeops.load(only("runs/b/*/surrogate"))
     assert after.window.grid_in.shape == (12, 12)
     assert after.problem.viscosity == 2e-3
@@ -173,8 +180,9 @@ def test_arrays_of_ones_own_train(run, mine):
     assert surrogate.predict(np.zeros((2, 1, 8, 8))).shape == (2, 1, 8, 8)
 
 
-def test_a_sweep_goes_on_after_a_refused_run(run, tiny):
-    status, _, err = run("train", "-m", *tiny, "model.width=8,0,4", "trainer.max_epochs=1", "test=false")
+def test_a_sweep_by_hydra_goes_on_after_a_refused_run(run, tiny):
+    words = ["model.width=8,0,4", "trainer.max_epochs=1", "test=false", "hydra/launcher=basic"]
+    status, _, err = run("train", "-m", *tiny, *words)
     assert status == 2
     assert "run 1 of the sweep: model.width=0" in err
     assert len(list(Path("runs/multirun").glob("*/*/surrogate"))) == 2
@@ -184,21 +192,69 @@ def test_a_test_split_is_not_needed(run, tiny):
     assert run("train", *tiny, "data.split=[0.8,0.2,0.0]")[0] == 0
 
 
-def test_a_sweep(run, tiny):
-    status, _, _ = run("train", "-m", *tiny, "seed=0,1", "trainer.max_epochs=1", "test=false")
+def test_a_sweep_by_hydra(run, tiny):
+    words = ["seed=0,1", "trainer.max_epochs=1", "test=false", "hydra/launcher=basic"]
+    status, _, _ = run("train", "-m", *tiny, *words)
     assert status == 0
     a, b = (pdeops.load(p).state_dict() for p in sorted(Path("runs/multirun").glob("*/[01]/surrogate")))
     assert not torch.equal(a["model.blocks.0.skip.weight"], b["model.blocks.0.skip.weight"])
 
 
-@pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
-def test_loggers(run, tiny, logger, monkeypatch):
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb", "many", "mlflow"])
+def test_loggers_have_settings_metrics_and_figures(run, tiny, logger, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
+    if logger == "mlflow":
+        pytest.importorskip("mlflow")
     offline = ["logger.wandb.offline=true"] if logger == "wandb" else []
-    assert run("train", *tiny, f"logger={logger}", *offline, "name=log", "test=false")[0] == 0
-    folder = only("runs/log/*")
-    assert list((folder / logger).rglob("*"))
-    assert (folder / "csv" / "metrics.csv").exists()
+    status, _, err = run("train", *tiny, f"logger={logger}", *offline, "hydra.run.dir=log")
+    assert status == 0
+    assert "the run goes on without it" not in err
+    assert Path("log/csv/metrics.csv").exists()
+    if logger in ("tensorboard", "many"):
+        events = event_accumulator.EventAccumulator("log/tensorboard", size_guidance={"images": 0, "scalars": 0})
+        events.Reload()
+        assert {"figures/test", "figures/training"} <= set(events.Tags()["images"])
+        assert {"train/loss", "val/relative_l2", "test/relative_l2"} <= set(events.Tags()["scalars"])
+        assert "model.width: 8" in Path("log/tensorboard/hparams.yaml").read_text()
+    if logger in ("wandb", "many"):
+        (offline_run,) = Path("log/wandb").glob("offline-run-*")
+        assert {p.name[:4] for p in (offline_run / "files/media/images/figures").iterdir()} == {"test", "trai"}
+        record, end = next(offline_run.glob("*.wandb")), time.monotonic() + 30
+        while record.stat().st_size < 1000 and time.monotonic() < end:  # another process writes it
+            time.sleep(0.1)
+        said = record.read_bytes()
+        assert b"model.width" in said
+        assert b"test/relative_l2" in said
+    if logger == "mlflow":
+        client = import_module("mlflow").MlflowClient(f"sqlite:///{Path('log/mlflow.db').resolve()}")
+        (found,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        assert found.data.params["model.width"] == "8"
+        assert "test/relative_l2" in found.data.metrics
+        assert {p.name for p in Path("log/mlflow").rglob("*.png")} == {"test.png", "training.png"}
+
+
+def test_a_run_tells_where_and_how_it_was_made(run, tiny):
+    assert run("train", *tiny, "test=false", "data.split=[0.5,0.3,0.2]", "hydra.run.dir=a")[0] == 0
+    made = json.loads(Path("a/environment.json").read_text())
+    assert made["packages"]["torch"] == torch.__version__
+    assert set(made["git"]) == {"commit", "dirty"}
+    assert len(made["git"]["commit"]) == 40
+    folder, _, again = made["reproduce"].partition(" && ")
+    assert shlex.split(folder) == ["cd", str(Path.cwd())]
+    script, *words = shlex.split(again)[1:]
+    assert Path(script).name == "train.py"
+    assert words == [*tiny, "test=false", "data.split=[0.5,0.3,0.2]"]
+    assert run("train", *words, "hydra.run.dir=b")[0] == 0  # what is told gives the same again
+    a, b = (pdeops.load(name).state_dict() for name in "ab")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_lines_of_epochs_tell_the_pace_and_what_is_left(run, tiny):
+    _, out, _ = run("train", *tiny, "test=false")
+    first, last = (line for line in out.splitlines() if line.startswith("epoch "))
+    for text in ("s left", "samples/s ", "step ", " ms", "data "):
+        assert text in first
+    assert "left" not in last
 
 
 @pytest.mark.parametrize("debug", ["fast", "overfit", "limit", "profiler"])

@@ -1,7 +1,10 @@
 """The thin command: quick to start, and its small subcommands."""
 
+import json
+import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +68,27 @@ def test_resolutions_takes_paths_and_numbers(run):
     for arguments in ([], ["runs", "--factors", "two"]):
         with pytest.raises(SystemExit):
             run("resolutions", *arguments)
+
+
+def test_a_search_without_optuna_says_what_to_install(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    status, _, err = run("search", "model=fno")
+    assert status == 2
+    assert "pdeops search needs the package optuna: pip install 'pdeops[search]'" in err
+
+
+def test_a_leaderboard_of_finished_runs(run, tiny):
+    for seed in ("0", "1"):
+        assert run("train", *tiny, "trainer.max_epochs=1", f"seed={seed}", f"hydra.run.dir=runs/{seed}")[0] == 0
+    assert run("train", *tiny, "trainer.max_epochs=1", "model.depth=1", "hydra.run.dir=runs/small")[0] == 0
+    status, out, _ = run("leaderboard", "runs")
+    assert status == 0
+    rows = [line.split("  ") for line in out.splitlines()[2:]]
+    assert sorted(row[0].strip() for row in rows) == ["model.depth=1", "model.depth=2"]
+    two = next(row for row in rows if row[0].strip() == "model.depth=2")
+    errors = [json.loads(Path(f"runs/{i}/metrics.json").read_text())["test/relative_l2"] for i in (0, 1)]
+    assert f"{statistics.mean(errors):.4f} +- {statistics.stdev(errors):.4f}" in "  ".join(two)
+    assert run("leaderboard", "nowhere")[0] == 2
 
 
 def test_help_of_train_lists_the_choices():

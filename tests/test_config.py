@@ -19,7 +19,7 @@ from pdeops.solvers.steppers import Stepper
 from pdeops.solvers.systems import LinearSolver
 
 CONF = shipped("conf")
-OPTIONS = sorted(f"{p.parent.relative_to(CONF)}={p.stem}" for p in CONF.glob("*/*.yaml"))
+OPTIONS = sorted(f"{p.parent.relative_to(CONF)}={p.stem}" for p in CONF.glob("*/*.yaml") if p.parent.name != "search")
 
 
 def compose_with(*overrides):

@@ -50,6 +50,7 @@ GOLDEN = [
     (["problem.viscosity=[1,2,3]"], "problem.viscosity=[1, 2, 3]: wanted one number, or [low, high]"),
     (["problem.resolution=4"], "problem.resolution=4 is below problem.n=8"),
     (["engine=slurm"], "engine=slurm: there is no Slurm on this machine"),
+    (["search=fno"], "search=fno: a single run looks for nothing. Write pdeops search"),
     # what cannot be read
     (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),
     (["ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
@@ -90,7 +91,11 @@ GOLDEN = [
     (["data.dir=/proc/nowhere"], "/proc/nowhere: "),
     # what does not go together
     (["trainer=gpu"], "trainer: "),
-    (["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "use one device per run"),
+    (
+        ["-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra/launcher=basic"],
+        "do not fit into one process tree. Leave hydra/launcher out",
+    ),
+    (["-m", "model=fno,unet", "model.modes=4"], "'model.modes' is no key of model=unet (1 of the 2 points)"),
 ]
 
 

@@ -6,20 +6,22 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"errors", "files", "config", "constants", "grid", "kept", "memory", "points", "watched"},
+    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"tasks", "report"},
-    {"app", "overrides", "training", "refining", "resuming", "cli", "__main__"},
+    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
 SAME_LEVEL = {
     ("grid", "errors"),
+    ("clusters", "errors"),
+    ("study", "clusters"),
     ("config", "errors"),
     ("files", "errors"),
     ("points", "errors"),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Literal
@@ -18,6 +16,7 @@ import joblib
 import torch
 from joblib.externals.loky import get_reusable_executor
 
+from pdeops.clusters import dask_client, package, slurm_executor
 from pdeops.errors import InputError, first_line
 
 Solve = Callable[..., range]  # of a shard's indices, and perhaps of a callback that is told the fraction done
@@ -119,7 +118,7 @@ class Dask(Engine):
             return max(1, sum(client.nthreads().values()))
 
     def run(self, solve: Solve, shards: Sequence[range], progress: Progress) -> Shards:
-        distributed = _package("distributed", "dask")
+        distributed = package("distributed", "dask", "engine=dask")
         try:
             with self._client() as client, joblib.parallel_config("dask", client=client):
                 yield from _joblib(functools.partial(_call, self.threads, solve), shards)
@@ -128,27 +127,8 @@ class Dask(Engine):
                 f"engine=dask: workers were lost while they solved a shard, perhaps for want of memory. {RESUME}"
             ) from error
 
-    @contextmanager
-    def _client(self) -> Iterator[Any]:
-        distributed = _package("distributed", "dask")
-        logging.getLogger("distributed").setLevel(logging.WARNING)  # it announces every connection
-        if self.address is None:
-            own = {"n_workers": self.width(), "threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
-            with (
-                distributed.LocalCluster(**own) as cluster,
-                distributed.Client(cluster, set_as_default=False) as client,
-            ):
-                yield client
-            return
-        try:
-            client = distributed.Client(self.address, timeout=10, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"engine.address={self.address}: there is no Dask scheduler ({first_line(error)}). Start one with: "
-                "dask scheduler"
-            ) from error
-        with client:
-            yield client
+    def _client(self) -> AbstractContextManager[Any]:
+        return dask_client(self.address, self.jobs or _cores(self.threads), "engine")
 
 
 @dataclass(frozen=True)
@@ -178,18 +158,18 @@ class Slurm(Engine):
         return self.jobs
 
     def run(self, solve: Solve, shards: Sequence[range], progress: Progress) -> Shards:
-        submitit = _package("submitit", "slurm")
         # processes of this machine all start at once, so there are only `jobs` of them
         count = math.ceil(len(shards) / (self.jobs if self.cluster == "local" else ARRAY))
         groups = [shards[i : i + count] for i in range(0, len(shards), count)]
-        executor = self._executor(submitit)
+        executor = self._executor()
+        helpers = import_module("submitit.helpers")
         try:
             array = executor.map_array(functools.partial(_call_each, self.threads, solve), groups)
         except RuntimeError as error:
             raise InputError(f"engine=slurm: sbatch refused the job array: {first_line(error)}") from error
         seconds = 0.2 if self.cluster == "local" else 5.0
         try:
-            for job in submitit.helpers.as_completed(array, poll_frequency=seconds):
+            for job in helpers.as_completed(array, poll_frequency=seconds):
                 if job.exception() is not None:
                     raise InputError(
                         f"engine=slurm: job {job.job_id} did not finish; its log is {job.paths.stderr}. {RESUME} "
@@ -204,24 +184,19 @@ class Slurm(Engine):
                 if not job.done():
                     job.cancel(check=False)
 
-    def _executor(self, submitit: Any) -> Any:
-        if self.cluster == "slurm" and not shutil.which("sbatch"):
-            raise InputError(
-                "engine=slurm: there is no Slurm on this machine (no command sbatch). Run this on a cluster's login "
-                "node, or use engine=processes."
-            )
-        executor = submitit.AutoExecutor(self.folder, cluster=self.cluster)
-        wishes = {
-            "name": "pdeops",
-            "timeout_min": self.time,
-            "cpus_per_task": self.threads,
-            "slurm_array_parallelism": self.jobs,
-            "slurm_partition": self.partition,
-            "mem_gb": self.memory,
-            "gpus_per_node": self.gpus or None,
-        }
-        executor.update_parameters(**{name: value for name, value in wishes.items() if value is not None})
-        return executor
+    def _executor(self) -> Any:
+        return slurm_executor(
+            self.folder,
+            self.cluster,
+            "engine",
+            "engine=processes",
+            timeout_min=self.time,
+            cpus_per_task=self.threads,
+            slurm_array_parallelism=self.jobs,
+            slurm_partition=self.partition,
+            mem_gb=self.memory,
+            gpus_per_node=self.gpus or None,
+        )
 
 
 @contextmanager
@@ -267,12 +242,3 @@ def _check_positive(**settings: int | None) -> None:
     for name, value in settings.items():
         if value is not None and value < 1:
             raise InputError(f"engine.{name}={value}: wanted at least 1")
-
-
-def _package(name: str, extra: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"engine={extra} needs the package {name.split('.')[0]}: pip install 'pdeops[{extra}]'"
-        ) from error

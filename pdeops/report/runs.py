@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omegaconf import OmegaConf
 from torch import nn
 
 from pdeops.errors import InputError, nearest
@@ -32,6 +33,12 @@ class Run(NamedTuple):
         """Its class, with its loss if that is not the error itself."""
         name, loss = (self.config[group]["_target_"].rsplit(".", 1)[-1] for group in ("model", "loss"))
         return name if loss == "RelativeLp" else f"{name}, {loss.removeprefix('Relative')} loss"
+
+    @property
+    def overrides(self) -> list[str]:
+        """The words of the command line that made it; those of older runs are lost."""
+        file = self.folder / ".hydra" / "overrides.yaml"
+        return [str(text) for text in OmegaConf.load(file)] if file.is_file() else []
 
     @property
     def seed(self) -> int:
@@ -65,7 +72,7 @@ def finished(folders: Sequence[Path]) -> Iterator[Run]:
         if not folder.is_dir():
             near = " or ".join(repr(n) for n in nearest(folder.name, _subfolders(folder.parent)))
             raise InputError(f"there is no folder {folder}" + (f". Did you mean {near}?" if near else ""))
-        runs = [run for file in sorted(folder.rglob("metrics.json")) if (run := _read(file.parent))]
+        runs = [run for file in sorted(folder.rglob("metrics.json")) if (run := read(file.parent))]
         if not runs:
             raise InputError(
                 f"there is no finished run below {folder}: wanted folders that `train` left, with metrics.json"
@@ -80,8 +87,10 @@ def _subfolders(parent: Path) -> list[str]:
     return [x.name for x in parent.iterdir() if x.is_dir()] if parent.is_dir() else []
 
 
-def _read(folder: Path) -> Run | None:
-    """None for what is no training's: a refinement (`task=refine`) has no test metrics."""
+def read(folder: Path) -> Run | None:
+    """A run's folder; None for what is no finished training's: a refinement (`task=refine`) has no test metrics."""
+    if not (folder / "metrics.json").is_file():
+        return None
     config, metrics = (_json(folder / name) for name in ("config.json", "metrics.json"))
     return Run(folder, config, metrics) if "test/relative_l2" in metrics else None
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_warn
+from matplotlib import image
 
 from pdeops.errors import first_line
 from pdeops.files import atomically
@@ -106,6 +107,18 @@ class Tolerant(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self._try(lambda: self._logger.log_hyperparams(params, *args, **kwargs))
 
+    def describe(self, settings: Mapping[str, Any]) -> None:
+        """Log a configuration by its dotted keys, as they are swept; a csv log has it beside it."""
+        if not isinstance(self._logger, CSVLogger):
+            self.log_hyperparams(_by_dotted_keys(settings))
+
+    def end(self, figures: Path) -> None:
+        """Log the figures of a folder, `.png`, last of all: the next run of this process is not to be added to this."""
+        for path in sorted(figures.glob("*.png")):
+            self._try(lambda path=path: _show(self._logger, path))  # type: ignore[misc]
+        if isinstance(self._logger, WandbLogger):
+            self._try(lambda: self._logger.experiment.finish())
+
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         self._try(lambda: self._logger.after_save_checkpoint(checkpoint_callback))
 
@@ -114,3 +127,22 @@ class Tolerant(Logger):
 
     def finalize(self, status: str) -> None:
         self._try(lambda: self._logger.finalize(status))
+
+
+def _show(logger: Any, path: Path) -> None:
+    """Hand a figure to a logger, as far as it takes any."""
+    if isinstance(logger, WandbLogger):
+        logger.log_image(f"figures/{path.stem}", [str(path)])
+    elif isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(f"figures/{path.stem}", image.imread(path)[..., :3], dataformats="HWC")
+        logger.experiment.flush()
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_artifact(logger.run_id, str(path), "figures")
+
+
+def _by_dotted_keys(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        place = f"{where}.{key}" if where else str(key)
+        found |= _by_dotted_keys(value, place) if isinstance(value, Mapping) else {place: value}
+    return found

@@ -1,0 +1,1 @@
+"""Many runs of one command: sweeps, their launchers, and searches."""
