@@ -34,7 +34,8 @@ class Volterra:
         self._weights = tables[torch.from_numpy(which.ravel())].to(linear.device)  # (modes, n, n)
 
     def __call__(self, g: Tensor) -> Tensor:
-        """g (n, ..., *modes) -> y, of the same shape, real where g and L are; `linear` may have 1 in the place of a number of modes."""
+        """g (n, ..., *modes) -> y, of the same shape, real where g and L are; `linear` may have 1 in the place of a
+        number of modes."""
         n, d = len(g), len(self.shape)
         batch, modes = g.shape[1 : g.ndim - d], g.shape[g.ndim - d :]
         if prod(self.shape) != prod(modes):  # a symbol that channels share
