@@ -86,7 +86,8 @@ class Residual:
             if batch.out != self.collocation:
                 raise InputError(f"this residual is formed on {self.collocation}; got a prediction for out={batch.out}")
             a, start = self._given(batch.a)
-            return self._size(a, start, u.double(), self.collocation).mean()
+            u = self.problem.constrain(a, u.double(), self.collocation)  # which a surrogate does on the window's nodes
+            return self._size(a, start, u, self.collocation).mean()
         start = None
         if self.window.evolves:
             joint = self.window.joint_frames(batch.a, u)

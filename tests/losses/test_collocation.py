@@ -11,6 +11,7 @@ from pdeops.losses.residual import Residual
 from pdeops.models.fno import FNO
 from pdeops.norms import Lp
 from pdeops.problems.air_path import AirPath
+from pdeops.problems.antiderivative import Antiderivative
 from pdeops.problems.poisson import Poisson
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
@@ -129,6 +130,17 @@ def test_finite_volumes_are_balanced_on_their_own_nodes():
     loss, a = Residual(window, problem=problem, collocation=lattice), problem.sample([0], 0)
     assert loss.collocation is None
     assert float(loss(problem.solve(a).u, Batch(a))) < 1e-6
+
+
+def test_initial_values_are_imposed_on_the_lattice():
+    """A constant has no slope; s(0) = 0 makes one."""
+    problem = Antiderivative()
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    lattice = Grid([Axis("t", 16, problem.grid[0].length, "chebyshev")])
+    loss, still = Residual(window, problem=problem, collocation=lattice), torch.zeros(1, 1, *problem.grid.shape)
+    u = torch.ones(1, 1, 16)
+    assert float(loss(0 * u, Batch(still, out=lattice))) == 0
+    assert float(loss(u, Batch(still, out=lattice))) > 1
 
 
 def test_a_scale_that_does_not_follow_is_refused():

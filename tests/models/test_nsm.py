@@ -119,6 +119,9 @@ def test_the_initial_condition_is_exact_and_time_a_polynomial():
     torch.testing.assert_close(model(a, frames).unflatten(2, (6, 16)), model(a), rtol=1e-2, atol=1e-3)
     in_space = window.grid_out.space.resized((32,))
     torch.testing.assert_close(model(a, in_space)[..., ::2], model(a))
+    one = [Normalizer(torch.zeros(1), torch.ones(1)) for _ in range(2)]
+    surrogate = Surrogate(model, window, *one, evolution()[0]).double()
+    torch.testing.assert_close(surrogate.predict(a, in_space), model(a, in_space))
 
 
 def test_without_coordinates_it_commutes_with_translations():
