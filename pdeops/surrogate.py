@@ -76,7 +76,9 @@ class Surrogate(nn.Module):
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
         if self.problem is None or self._elsewhere(out):
             return u
-        grid = out if isinstance(out, Grid) else self.window.grid_out
+        grid = self.window.grid_out
+        if isinstance(out, Grid):  # of space alone: at the trained times
+            grid = Grid((grid.time, *out)) if grid.time and not out.time else out
         return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
 
     def _nodes_beyond(self, a: Tensor, out: Grid | Tensor | None) -> tuple[int, ...] | None:

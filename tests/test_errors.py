@@ -238,6 +238,8 @@ def test_a_checkpoint_of_another_model(run, tiny):
     assert "is of another model: width is 8 there and 12 here" in err
     options = ["ckpt_path=a/checkpoints/last.ckpt", "trainer.max_epochs=5"]
     assert "its schedule was made for trainer.max_epochs=2, not 5" in run("train", *tiny, *options)[2]
+    for other, what in (("optimizer=muon", "optimizer"), ("scheduler=step", "scheduler")):
+        assert f"its {what} is" in run("train", *tiny, *options, other)[2]
     Path("bad.ckpt").write_bytes(Path("a/checkpoints/last.ckpt").read_bytes()[:1000])
     status, _, err = run("train", *tiny, "ckpt_path=bad.ckpt")
     assert (status, "bad.ckpt is not a checkpoint of pdeops, or is damaged" in err) == (2, True)

@@ -118,7 +118,7 @@ class FourierSeries(_Waves):
         """(modes, modes): coefficients of the derivative."""
         if order % 2 == 0:
             return super().diff(order)
-        cosines = torch.arange(1, self.modes - 1, 2)
+        cosines = torch.arange(1, max(self.modes - 1, 1), 2)
         slope = (-1) ** (order // 2) * self.kappa[cosines] ** order
         table = torch.zeros(self.modes, self.modes, dtype=torch.float64)
         table[cosines + 1, cosines], table[cosines, cosines + 1] = -slope, slope

@@ -99,6 +99,7 @@ class DataModule(L.LightningDataModule):
             raise InputError(f"data.noise={self.noise}: wanted 0 or more, in deviations of the states")
         self._queries: Queries | None = None
         self._source: DataFile | None = None
+        self._drawn_stats: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self._fields: dict[str, Fields] = {}
 
     def prepare(self) -> Path:
@@ -176,7 +177,9 @@ class DataModule(L.LightningDataModule):
         """Mean and deviation of each input channel, then of each output channel, over the training split; with fresh
         inputs, of which no solution is known, over some of them: an output that is no input then has 0 and NaN."""
         if self.fresh is not None:
-            return self.drawn(self.window).stats()
+            if self._drawn_stats is None:  # asked for each batch with `noise`
+                self._drawn_stats = self.drawn(self.window).stats()
+            return self._drawn_stats
         stats = self.open().stats
 
         def of(names: Sequence[str], key: str) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from pdeops.losses.supervised import on_a_lattice
 from pdeops.nn.resample import spectrally
 from pdeops.norms import CoefficientSum, Norm, OnLattice, Sobolev, weak_norm
 from pdeops.problems.base import Problem
+from pdeops.problems.elliptic import Elliptic
 from pdeops.problems.evolution import Evolution
 from pdeops.problems.mild import MildResidual
 from pdeops.window import Batch, Window
@@ -36,7 +38,7 @@ class Residual:
     own, exact at any distance of the frames.
     collocation: the lattice of a model that is a polynomial in time, or between walls, and of which it is asked there
     (`Batch.out`): the residual is that of these polynomials, in double precision. Time has chebyshev nodes, from the
-    initial state on.
+    initial state on. Of frames in channels, and of a balance in finite volumes, it is that on the window's own nodes.
     mild: of an evolution, the mild residual instead (`MildResidual`), s=None then being 0.
     relative: the norm over that of the residual of zero; of an evolution, of the last history frame at all times.
     Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
@@ -59,16 +61,17 @@ class Residual:
         problem = window.posed(problem)
         self.window, self.problem = window, problem
         self.s, self.alpha, self.mild, self.relative = s, alpha, mild, relative
-        self.ansatz, self.collocation = ansatz, collocation
+        own_nodes = window.stacked or isinstance(problem, Elliptic)
+        self.ansatz, self.collocation = ansatz, None if own_nodes else collocation
         self.history = window.n_in if ansatz is None else 1  # frames before the prediction
         frames = window.frames_grid(self.history + window.n_out) if window.evolves else window.grid_out
-        self.grid = frames if collocation is None else collocation
+        self.grid = frames if self.collocation is None else self.collocation
         self.norm = OnLattice(self.grid, _norm(0 if s is None and mild else s, alpha))
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
-        elif collocation is not None and isinstance(problem, Evolution):
-            times = collocation[0].points()
+        elif self.collocation is not None and isinstance(problem, Evolution):
+            times = self.collocation[0].points()
             self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
         elif ansatz is not None:
             if not (window.evolves and isinstance(problem, Evolution)):
@@ -79,9 +82,12 @@ class Residual:
 
     def __call__(self, u: Tensor, batch: Batch) -> Tensor:
         on_a_lattice(batch)
-        if self.collocation is not None and batch.out == self.collocation:
+        if self.collocation is not None:
+            if batch.out != self.collocation:
+                raise InputError(f"this residual is formed on {self.collocation}; got a prediction for out={batch.out}")
             a, start = self._given(batch.a)
-            return self._size(a, start, u.double(), self.collocation).mean()
+            u = self.problem.constrain(a, u.double(), self.collocation)  # which a surrogate does on the window's nodes
+            return self._size(a, start, u, self.collocation).mean()
         start = None
         if self.window.evolves:
             joint = self.window.joint_frames(batch.a, u)
@@ -92,7 +98,7 @@ class Residual:
     def scale(self, a: Tensor) -> float:
         """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
         the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
-        inputs a (B, C_in, *grid_in) alone."""
+        inputs a (B, C_in, *grid_in) alone. Raises InputError where that is no positive number."""
         inputs, grid = self._given(a)[0], self.grid
         v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
         for i, axis in enumerate(grid, 2):
@@ -102,7 +108,13 @@ class Residual:
         v = self.problem.constrain(inputs, v, grid)
         at_zero = self.residual(inputs, torch.zeros_like(v), grid)
         there = self.norm(self.residual(inputs, v, grid) - at_zero)
-        return float(v.std() * self.norm(at_zero).mean() / there.mean())
+        scale = float(v.std() * self.norm(at_zero).mean() / there.mean())
+        if not 0 < scale < inf:
+            raise InputError(
+                f"{self.problem.name}: how large solutions are does not follow from its residual at zero and at the "
+                f"inputs ({scale:g}): train on a file's samples (data.fresh=null)"
+            )
+        return scale
 
     def _size(self, a: Tensor, start: Tensor | None, u: Tensor, grid: Grid) -> Tensor:
         """(B, n_eq): the residual's norm. start: (B, C, *space), the last known frame of an evolution."""

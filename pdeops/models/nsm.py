@@ -21,7 +21,7 @@ from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
 from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
-from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output, smoothed
+from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output, smoothed, vanishes
 from pdeops.nn.spectral_conv import SpectralConv
 
 Time = Literal["axis", "channels"]
@@ -126,6 +126,11 @@ class NSM(nn.Module):
         )
         instants = 1 if time == "axis" else self.nodes[0]
         self.projection = MLP(width, round(projection_ratio * width), instants * out_channels)
+
+    @property
+    def walls(self) -> bool:
+        """Whether the output itself is zero on walls, so that zero must be zero in physical units."""
+        return vanishes(self)
 
     @property
     def collocation(self) -> Grid:

@@ -14,7 +14,7 @@ from pdeops.nn.coefficients import CoefficientNetwork, Dense, Nodes, published_s
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Dense as Matrices
 from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
-from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
+from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output, vanishes
 
 
 class NSMPublished(nn.Module):
@@ -59,6 +59,11 @@ class NSMPublished(nn.Module):
         layers = [_ModeWise(width, self.modes) for _ in range(depth)]
         features = frames * in_channels + grid_out.ndim
         self.network = CoefficientNetwork(features, width, out_channels, layers, self.nodes.relu)
+
+    @property
+    def walls(self) -> bool:
+        """Whether the output itself is zero on walls, so that zero must be zero in physical units."""
+        return vanishes(self)
 
     @property
     def collocation(self) -> Grid:

@@ -41,6 +41,11 @@ def evolves(grid_in: Grid, grid_out: Grid) -> bool:
     return grid_in.time is not None and grid_in.time != grid_out.time
 
 
+def vanishes(model: OnLattice) -> bool:
+    """Whether functions that are zero on dirichlet walls are the output themselves, and not added to a last frame."""
+    return not evolves(model.grid_in, model.grid_out) and any(axis.bc == "dirichlet" for axis in model.lattice)
+
+
 def finer(model: OnLattice, factor: float) -> Grid:
     """The lattice on which products of so many outputs are resolved; the factor t of an evolution is a degree more."""
     grows = evolves(model.grid_in, model.grid_out)
@@ -76,7 +81,7 @@ def output(model: OnLattice, c: Tensor, a: Tensor, out: Grid | Tensor | None) ->
     if grid == model.collocation:
         a = a.double()
     c = c.to(a.dtype)
-    if grid == lattice.resized(grid.shape):
+    if lattice == grid.resized(lattice.shape):  # a single frame is no grid of chebyshev nodes
         u = series.to_values(c, grid.shape)
     else:
         u = series.at(c, *(axis.points().to(a.device) for axis in grid))

@@ -1,4 +1,4 @@
-"""The mild residual of an evolution on a torus: in units of the solution, where the strong one is in those of u_t."""
+"""The mild residual of an evolution: in units of the solution, where the strong one is in those of u_t."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class MildResidual:
     degree; on uniform ones N is the polynomial through the eight snapshots around an interval (`Duhamel`), and the
     first `known` snapshots have e = 0. What is outside of the basis should be zero, and is added as it is. To first
     order, and as long as N and L - A act on no error, e is the error of u: its norm is to an evolution what that in
-    H^-2 is to Poisson's equation. In double precision. Raises InputError for a problem that is no evolution on a torus,
+    H^-2 is to Poisson's equation. In double precision. Raises InputError for a problem that is no evolution,
     and for coefficients that differ between samples.
     """
 
     def __init__(self, problem: Problem, known: int = 1) -> None:
         if not isinstance(problem, Evolution):
-            raise InputError(f"loss.mild=true is for evolution equations on tori, and {problem.name} is none")
+            raise InputError(f"loss.mild=true is for evolution equations, and {problem.name} is none")
         if problem.varying:
             raise InputError(
                 f"loss.mild=true tables one equation, and {list(problem.varying)} differ between samples: take one "

@@ -34,7 +34,8 @@ class Volterra:
         self._weights = tables[torch.from_numpy(which.ravel())].to(linear.device)  # (modes, n, n)
 
     def __call__(self, g: Tensor) -> Tensor:
-        """Complex g (n, ..., *modes) -> y, of the same shape; `linear` may have 1 in the place of a number of modes."""
+        """g (n, ..., *modes) -> y, of the same shape, real where g and L are; `linear` may have 1 in the place of a
+        number of modes."""
         n, d = len(g), len(self.shape)
         batch, modes = g.shape[1 : g.ndim - d], g.shape[g.ndim - d :]
         if prod(self.shape) != prod(modes):  # a symbol that channels share
@@ -43,8 +44,9 @@ class Volterra:
         else:
             weights = self._weights
         x = g.reshape(n, prod(batch), -1).permute(2, 0, 1)
-        if weights.is_complex():
-            y = torch.bmm(weights.to(x.dtype), x)
+        if weights.is_complex() or not x.is_complex():
+            dtype = x.dtype.to_complex() if weights.is_complex() else x.dtype
+            y = torch.bmm(weights.to(dtype), x.to(dtype))
         else:
             both = torch.view_as_real(x.resolve_conj().contiguous()).flatten(-2)
             y = torch.view_as_complex(torch.bmm(weights.to(both.dtype), both).unflatten(-1, (-1, 2)))

@@ -54,9 +54,9 @@ def unrolled_loss(
     for k, truth in enumerate(truths, 1):
         counts = k == steps or not pushforward
         with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
-            u = surrogate(a)
-        if counts:
-            losses.append(loss(u, Batch(a, window.stack(truth))))
-        if k < steps:
-            a = window.advance(a, u)
+            if counts:
+                u = surrogate(a, batch.out)
+                losses.append(loss(u, batch._replace(a=a, u=window.stack(truth))))
+            if k < steps:  # the loss may have its own lattice, and frames go in
+                a = window.advance(a, u if counts and batch.out is None else surrogate(a))
     return torch.stack(losses).mean()

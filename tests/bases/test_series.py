@@ -132,6 +132,8 @@ def test_derivatives_of_closed_families(series):
         if order == 1 and isinstance(series, FourierSeries) and series.modes % 2 == 0:
             wanted[:, -1] = 0
         close(series.values(X) @ series.diff(order), wanted, atol=1e-8)
+        if not isinstance(series, CosineSeries | SineSeries):
+            close(series.resized(1).diff(order), [[0.0]])
 
 
 @each

@@ -120,6 +120,7 @@ def test_channels_are_normalised_by_inputs_alone(tmp_path):
     mean, deviation, mean_out, deviation_out = module.channel_stats()
     assert torch.equal(mean, mean_out)
     assert torch.equal(deviation, deviation_out)
+    assert module.channel_stats() is module.channel_stats()  # noise asks for each batch
 
 
 def test_what_is_refused(tmp_path):

@@ -10,6 +10,9 @@ from pdeops.grid import Axis, Grid
 from pdeops.losses.residual import Residual
 from pdeops.models.fno import FNO
 from pdeops.norms import Lp
+from pdeops.problems.air_path import AirPath
+from pdeops.problems.antiderivative import Antiderivative
+from pdeops.problems.poisson import Poisson
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.problems.spectral_poisson import SpectralPoisson
@@ -105,3 +108,43 @@ def test_grid_models_are_asked_on_their_own_nodes(nodes):
     loss = Residual(window, problem=problem, s=-1, alpha=1)
     assert float(loss(u, Batch(20 * pi**2 * u))) < 1e-9
     assert float(loss(0 * u, Batch(20 * pi**2 * u))) == pytest.approx(10 * pi**2 / (1 + 20 * pi**2) ** 0.5, rel=1e-4)
+
+
+def test_frames_in_channels_are_differenced_on_their_own_nodes():
+    """A model of space alone may have a lattice, too; it is not one of the trajectory."""
+    problem = ReactionDiffusion(n=32, frames=4)
+    window = Window(n_out=2).on(problem.grid, ("u",), ("u",))
+    lattice, a = problem.grid.space.resized((12,)), problem.sample([0, 1], 0)
+    u = window.stack(problem.solve(a).u[:, :, 1:3])
+    for mild in (False, True):
+        plain = Residual(window, problem=problem, mild=mild)
+        lattices = Residual(window, problem=problem, mild=mild, collocation=lattice)
+        assert lattices.collocation is None
+        assert float(lattices(u, Batch(a))) == float(plain(u, Batch(a)))
+
+
+def test_finite_volumes_are_balanced_on_their_own_nodes():
+    problem = Poisson(n=17, resolution=17)
+    window = Window().on(problem.grid, ("u",), problem.in_names)
+    lattice = Grid(Axis(x, 12, 1.0, "chebyshev", bc="dirichlet") for x in "xy")
+    loss, a = Residual(window, problem=problem, collocation=lattice), problem.sample([0], 0)
+    assert loss.collocation is None
+    assert float(loss(problem.solve(a).u, Batch(a))) < 1e-6
+
+
+def test_initial_values_are_imposed_on_the_lattice():
+    """A constant has no slope; s(0) = 0 makes one."""
+    problem = Antiderivative()
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    lattice = Grid([Axis("t", 16, problem.grid[0].length, "chebyshev")])
+    loss, still = Residual(window, problem=problem, collocation=lattice), torch.zeros(1, 1, *problem.grid.shape)
+    u = torch.ones(1, 1, 16)
+    assert float(loss(0 * u, Batch(still, out=lattice))) == 0
+    assert float(loss(u, Batch(still, out=lattice))) > 1
+
+
+def test_a_scale_that_does_not_follow_is_refused():
+    problem = AirPath()
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    with pytest.raises(InputError, match="how large solutions are"):
+        Residual(window, problem=problem).scale(problem.sample([0, 1], 0))

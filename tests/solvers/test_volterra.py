@@ -47,3 +47,11 @@ def test_channels_may_share_a_symbol_or_have_their_own():
 def test_growth_is_refused():
     with pytest.raises(InputError, match="positive real parts"):
         Volterra(torch.tensor([-1.0, 0.1]), TIMES)
+
+
+def test_real_values_stay_real():
+    linear, g = -torch.rand(5, dtype=torch.float64), torch.randn(12, 3, 5, dtype=torch.float64)
+    y = Volterra(linear, TIMES)(g)
+    torch.testing.assert_close(y.to(torch.complex128), Volterra(linear, TIMES)(g.to(torch.complex128)))
+    turning = Volterra(1j * linear, TIMES)(g)
+    torch.testing.assert_close(turning, Volterra(1j * linear, TIMES)(g.to(torch.complex128)))

@@ -8,8 +8,11 @@ import torch
 import pdeops
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.losses.residual import Residual
 from pdeops.losses.supervised import MeanSquare
+from pdeops.models.nsm import NSM
 from pdeops.nn.normalizer import Normalizer
+from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.surrogate import Surrogate
 from pdeops.tasks.fit import Fit
 from pdeops.tasks.unrolled import longest, steps_in, unrolled_loss
@@ -99,3 +102,22 @@ def test_runs(run, tiny, options):
     assert status == 0, err
     assert "test/relative_l2" in out
     assert pdeops.load("out").window.n_out == 1
+
+
+def test_a_loss_with_a_lattice_of_its_own_is_asked_there():
+    """Frames go in, the lattice goes to the loss."""
+    problem = ReactionDiffusion(n=16, frames=8)
+    window = Window(n_out=2, history="time").on(problem.grid, ("u",), ("u",))
+    model = NSM(1, 1, window.grid_in, window.grid_out, width=4, modes=4, nodes=8, depth=1)
+    one = [Normalizer(torch.zeros(1), torch.ones(1)) for _ in range(2)]
+    surrogate = Surrogate(model, window, *one, problem).double()
+    loss = Residual(window, problem=problem, mild=True, collocation=model.collocation)
+    a = problem.sample([0, 1], 0).unsqueeze(2)
+    batch = Batch(a, torch.zeros(2, 1, 4, 16, dtype=torch.float64), out=model.collocation)
+    found = unrolled_loss(surrogate, loss, batch, 2, False)
+    states = [a, surrogate(a)[:, :, -1:]]
+    each = [loss(surrogate(s, model.collocation), Batch(s, out=model.collocation)) for s in states]
+    torch.testing.assert_close(found, sum(each) / 2)
+    torch.testing.assert_close(unrolled_loss(surrogate, loss, batch, 2, True), each[1])
+    with pytest.raises(InputError, match="formed on"):
+        loss(surrogate(a), Batch(a))
