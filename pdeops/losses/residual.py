@@ -98,7 +98,10 @@ class Residual:
     def scale(self, a: Tensor) -> float:
         """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
         the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
-        inputs a (B, C_in, *grid_in) alone. Raises InputError where that is no positive number."""
+        inputs a (B, C_in, *grid_in) alone. Of fields without time, whose solutions have other units than inputs.
+        Raises InputError of others, and where that is no positive number."""
+        if self.window.evolves:
+            raise InputError(f"{self.problem.name}: outputs of an evolution are states, and have the inputs' scale")
         inputs, grid = self._given(a)[0], self.grid
         v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
         for i, axis in enumerate(grid, 2):

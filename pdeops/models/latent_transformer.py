@@ -69,9 +69,10 @@ class LatentTransformer(nn.Module):
                 raise InputError(
                     f"model.patches={list(self.patches)}: wanted {1 + axis.periodic} or more on {axis.name}"
                 )
-            if p > axis.n:
+            n = max(axis.n, *(there.n for there in grid_out if there.name == axis.name))
+            if p > n:
                 raise InputError(
-                    f"model.patches={list(self.patches)}: more windows along {axis.name} than its {axis.n} nodes; take "
+                    f"model.patches={list(self.patches)}: more windows along {axis.name} than its {n} nodes; take "
                     "fewer, each of some nodes for its moments"
                 )
         self.in_channels, self.out_channels, self.grid_in, self.grid_out = in_channels, out_channels, grid_in, grid_out

@@ -148,3 +148,10 @@ def test_a_scale_that_does_not_follow_is_refused():
     window = Window().on(problem.grid, problem.out_names, problem.in_names)
     with pytest.raises(InputError, match="how large solutions are"):
         Residual(window, problem=problem).scale(problem.sample([0, 1], 0))
+
+
+def test_outputs_of_an_evolution_have_the_scale_of_its_inputs():
+    problem = ReactionDiffusion(n=16, frames=4)
+    window = Window(n_out=4, history="time").on(problem.grid, problem.out_names, ())
+    with pytest.raises(InputError, match="outputs of an evolution are states"):
+        Residual(window, problem=problem).scale(torch.zeros(1, 1, 1, 16))

@@ -14,7 +14,8 @@ from pdeops.window import Window
 from tests.models.test_contract import NAMES, build, randn
 
 WITHOUT = ["deeponet", "pod_deeponet"]
-LITTLE = ["unet", "neuralop_fno", "neuralop_tfno", "neuralop_uno"]  # blocks in small pieces, or most of it on one level
+LITTLE = ["unet", "neuralop_fno", "neuralop_tfno", "neuralop_uno", "sno"]  # small pieces, or most of it on one level
+NOTHING = ["nsm_published"]  # what enters its layers is all that they keep
 
 
 def kept_and_gradients(model, a):
@@ -51,6 +52,6 @@ def test_the_same_gradients_from_less(name):
     less, again = kept_and_gradients(model, a)
     for p, q in zip(gradients, again, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-7)
-    assert less < (0.97 if name in LITTLE else 0.8) * plain
+    assert less < (0.97 if name in LITTLE else 0.8) * plain or (name in NOTHING and less == plain)
     callback.on_fit_end(None, task_of(model))
     assert kept_and_gradients(model, a)[0] == plain
