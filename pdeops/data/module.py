@@ -292,7 +292,7 @@ class DataModule(L.LightningDataModule):
             batch = self._thinned(batch)
         if self.noise:
             batch = batch._replace(a=self._noisy(batch))
-        return batch if self._queries is None or self.query_draws == "fixed" else self._queried(batch, self._queries)
+        return batch if self._queries is None else self._queried(batch, self._queries)
 
     def _transposed(self, batch: Batch) -> Batch:
         device = batch.a.device
@@ -317,7 +317,9 @@ class DataModule(L.LightningDataModule):
         return a
 
     def _queried(self, batch: Batch, queries: Queries) -> Batch:
-        """At nodes drawn for it, or for each of its samples."""
+        """At nodes drawn for it, or for each of its samples, or at those that came with it."""
+        if isinstance(batch.out, Tensor):
+            return queries.at(batch, batch.out)
         size = (queries.n,) if self.query_draws == "batch" else (self.batch_size, queries.n)
         device = batch.a.device
         uniform = torch.rand(size, generator=self._generator("queries", device), dtype=torch.float64, device=device)

@@ -55,7 +55,9 @@ class Queries:
 
 
 class Fixed(Dataset[Batch]):
-    """Windows at nodes of their own: the same for a window in all epochs and on all processes, drawn by `seed`."""
+    """Windows with nodes of their own, `Batch.out` (B, n), for `Queries.at`: the same for a window in all epochs and on
+    all processes, drawn by `seed`. Whole numbers, since on its way to a device a batch's places would become bfloat16
+    where the model is."""
 
     def __init__(self, windows: Windows, queries: Queries, seed: int) -> None:
         self.windows, self.queries = windows, queries
@@ -67,4 +69,4 @@ class Fixed(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         batch = self.windows.__getitems__(indices)
-        return self.queries.at(batch, self.nodes[torch.as_tensor(indices)].to(batch.a.device))
+        return batch._replace(out=self.nodes[torch.as_tensor(indices)].to(batch.a.device))

@@ -129,6 +129,16 @@ def test_processes_share_the_draws_of_a_batch(trajectories, draws):
     assert sorted(rows(0, 1)) == sorted(rows(0, 2) + rows(1, 2))
 
 
+@pytest.mark.parametrize("draws", ["batch", "sample", "fixed"])
+def test_half_precision_keeps_places(trajectories, tmp_path, draws):
+    options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "default_root_dir": tmp_path}
+    module, task = make(trajectories, queries=3, query_draws=draws), Recorder()
+    L.Trainer(max_steps=1, precision="bf16-true", enable_checkpointing=False, **options).fit(task, module)
+    places = module.window.grid_out.points().float().flatten()
+    assert not torch.isin(places.bfloat16().float(), places).all()  # or half precision would do
+    assert torch.isin(torch.tensor(task.places[0]), places).all()
+
+
 def test_validation_and_tests_see_all_nodes(trajectories):
     module = ranked(make(trajectories, queries=5, query_draws="fixed"), 0, 1, training=False)
     for loader in module.val_dataloader() + module.test_dataloader():
