@@ -50,14 +50,16 @@ class Transform:
         batch, *n, channels = v.shape
         z = v
         for i in reversed(range(len(n))):
-            rows, k = batch * prod(n[:i]), kept[i]
-            if self._by_fft(i, k, z.dtype):  # under autocast, of half precision after the first table
-                pair = self.roles[i] == "pair"
-                z = _fft_pair(z.reshape(rows, n[i], 2, -1), k) if pair else _fft_half(z.reshape(rows, n[i], -1), k)
-            else:
-                table = analysis((self.bases[i], self.roles[i]), (n[i], k), z.dtype, z.device)
-                z = tables.apply(table, z.reshape(rows, table.shape[1], -1))
+            z = self.analyse_axis(z, i, batch * prod(n[:i]), n[i], kept[i])
         return z.view(batch, self.parts, *kept, channels)
+
+    def analyse_axis(self, z: Tensor, i: int, rows: int, n: int, k: int) -> Tensor:
+        """Values of `rows` fields at the n nodes of axis i, after the axes behind it, to k of their coefficients."""
+        if self._by_fft(i, k, z.dtype):  # under autocast, of half precision after the first table
+            pair = self.roles[i] == "pair"
+            return _fft_pair(z.reshape(rows, n, 2, -1), k) if pair else _fft_half(z.reshape(rows, n, -1), k)
+        table = analysis((self.bases[i], self.roles[i]), (n, k), z.dtype, z.device)
+        return tables.apply(table, z.reshape(rows, table.shape[1], -1))
 
     def synthesise(
         self,
@@ -70,19 +72,24 @@ class Transform:
         """Coefficients (B, parts, *kept, C), some of those stored, of a field on n_in nodes -> (B, *n_out, C), added to
         `onto`."""
         batch, _, *kept, channels = z.shape
-        for i, (n, k, role) in enumerate(zip(n_out, kept, self.roles, strict=True)):
-            rows = batch * prod(n_out[:i])
-            if self._by_fft(i, k, z.dtype) and n == n_in[i]:
-                z = z.reshape(rows, 2, k, -1)
-                z = _ifft_half(z, n) if role == "half" else _ifft_pair(z, n, alone=stored[i] == k)
-                continue
-            table = synthesis((self.bases[i], role), (n, k, n_in[i], stored[i]), z.dtype, z.device)
-            z = z.reshape(rows, table.shape[1], -1)
-            if i == len(kept) - 1 and onto is not None:
-                return tables.apply(table, z, onto.reshape(rows, n, channels)).view(batch, *n_out, channels)
-            z = tables.apply(table, z)
-        y = z.view(batch, *n_out, channels)
-        return y if onto is None else y + onto
+        for i, (n, k) in enumerate(zip(n_out, kept, strict=True)):
+            last = onto if i == len(kept) - 1 else None
+            z = self.synthesise_axis(z, i, batch * prod(n_out[:i]), (n, k, n_in[i], stored[i]), last)
+        return z.view(batch, *n_out, channels)
+
+    def synthesise_axis(
+        self, z: Tensor, i: int, rows: int, sizes: tuple[int, int, int, int], onto: Tensor | None = None
+    ) -> Tensor:
+        """Coefficients of axis i, sizes = (n, k, n_in, stored) as in `bases.tables.synthesis`, to values at its nodes,
+        the axes before it being values already."""
+        n, k, n_in, stored = sizes
+        if self._by_fft(i, k, z.dtype) and n == n_in:
+            z = z.reshape(rows, 2, k, -1)
+            y = _ifft_half(z, n) if self.roles[i] == "half" else _ifft_pair(z, n, alone=stored == k)
+            return y if onto is None else y.reshape(onto.shape) + onto
+        table = synthesis((self.bases[i], self.roles[i]), sizes, z.dtype, z.device)
+        z = z.reshape(rows, table.shape[1], -1)
+        return tables.apply(table, z, None if onto is None else onto.reshape(rows, n, -1))
 
     def interpolate(self, v: Tensor, n_out: Sequence[int]) -> Tensor:
         """(B, *n, C) -> (B, *n_out, C): all of the series that both lattices hold, with cosines in place of sines,
