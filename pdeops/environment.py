@@ -20,14 +20,16 @@ PACKAGES = ("pdeops", "torch", "lightning", "hydra-core", "numpy", "scipy", "h5p
 
 def environment() -> dict[str, Any]:
     """Versions, devices, threads, the state of the source tree, and a line that makes the run again."""
-    commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    tracked = _git("ls-files", "--error-unmatch", __file__) is not None  # not installed into somebody's own tree
+    commit = _git("rev-parse", "HEAD") if tracked else None
     cuda = torch.cuda.is_available()
     script = Path(sys.argv[0])
     again = shlex.join([*(["python", str(script)] if script.suffix == ".py" else [script.name]), *words()])
     return {
         "reproduce": f"cd {shlex.quote(os.getcwd())} && {again}",
-        "git": None if commit is None else {"commit": commit, "dirty": bool(changed)},
+        "git": None
+        if commit is None
+        else {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))},
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -43,12 +45,9 @@ def _git(*arguments: str) -> str | None:
     root = Path(__file__).resolve().parents[1]
     try:
         said = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
-        tracked = subprocess.run(
-            ["git", "-C", str(root), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10
-        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if said.returncode or tracked.returncode else said.stdout.strip()
+    return None if said.returncode else said.stdout.strip()
 
 
 def _version(name: str) -> str | None:

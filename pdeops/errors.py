@@ -36,3 +36,10 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its kind if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def check_positive(group: str, **settings: int | None) -> None:
+    """Raise InputError, naming the setting of a group, unless each that is given is at least 1."""
+    for name, value in settings.items():
+        if value is not None and value < 1:
+            raise InputError(f"{group}.{name}={value}: wanted at least 1")

@@ -5,6 +5,7 @@ Tables are float64, coefficients in columns. Truncating a series or appending ze
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from math import pi
 from typing import ClassVar, Self
@@ -20,7 +21,7 @@ from pdeops.grid import Axis, Nodes
 
 
 @dataclass(frozen=True)
-class _Waves:
+class _Waves(ABC):
     """What all of them share; `modes`: None for as many as the nodes tell apart."""
 
     axis: Axis
@@ -37,14 +38,14 @@ class _Waves:
         return self.axis.n
 
     @property
+    @abstractmethod
     def kappa(self) -> Tensor:
         """(modes,), ascending."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def sine(self) -> Tensor:
         """(modes,): whether the function is a sine."""
-        raise NotImplementedError
 
     def resized(self, modes: int) -> Self:
         return replace(self, modes=modes)

@@ -17,7 +17,7 @@ import torch
 from joblib.externals.loky import get_reusable_executor
 
 from pdeops.clusters import dask_client, package, slurm_executor
-from pdeops.errors import InputError, first_line
+from pdeops.errors import InputError, check_positive, first_line
 
 Solve = Callable[..., range]  # of a shard's indices, and perhaps of a callback that is told the fraction done
 Progress = Callable[[range, float], None]
@@ -70,7 +70,7 @@ class Processes(Engine):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _check_positive(jobs=self.jobs, threads=self.threads)
+        check_positive("engine", jobs=self.jobs, threads=self.threads)
 
     def width(self) -> int:
         return self.jobs or _cores(self.threads)
@@ -104,7 +104,7 @@ class Dask(Engine):
     here: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_positive(jobs=self.jobs, threads=self.threads)
+        check_positive("engine", jobs=self.jobs, threads=self.threads)
         if self.address and self.jobs:
             raise InputError(
                 f"engine.address={self.address} and engine.jobs={self.jobs}: a running cluster has the workers it has; "
@@ -152,7 +152,7 @@ class Slurm(Engine):
     here: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_positive(jobs=self.jobs, time=self.time, threads=self.threads, memory=self.memory)
+        check_positive("engine", jobs=self.jobs, time=self.time, threads=self.threads, memory=self.memory)
 
     def width(self) -> int:
         return self.jobs
@@ -236,9 +236,3 @@ def _call_each(threads: int, solve: Solve, shards: Sequence[range]) -> list[rang
 
 def _cores(threads: int) -> int:
     return max(1, joblib.cpu_count() // threads)
-
-
-def _check_positive(**settings: int | None) -> None:
-    for name, value in settings.items():
-        if value is not None and value < 1:
-            raise InputError(f"engine.{name}={value}: wanted at least 1")

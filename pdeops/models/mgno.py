@@ -15,7 +15,7 @@ from pdeops.nn.block import Norm
 from pdeops.nn.extension import Boundary, Ends, ends
 from pdeops.nn.functions import FunctionBias
 from pdeops.nn.multigrid import VCycle
-from pdeops.nn.on_grids import check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_input, check_sizes, for_each_axis, nodes_wanted
 from pdeops.nn.pointwise import GroupNorm, Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 
@@ -80,9 +80,7 @@ class MgNO(nn.Module):
             )
         if not 1 <= d <= 3:
             raise InputError(f"an MgNO works on 1 to 3 axes; this grid has {d}: {grid_in.names}")
-        for name, size in {"width": width, "depth": depth, "levels": levels, "bias_modes": bias_modes}.items():
-            if size < 1:
-                raise InputError(f"model.{name}={size}: wanted at least 1")
+        check_sizes(width=width, depth=depth, levels=levels, bias_modes=bias_modes)
         most = (max(grid_in.shape) - 1).bit_length() + 1  # the coarsest has one node
         if levels > most:
             raise InputError(f"model.levels={levels}: wanted at most {most}, where one node is left of {grid_in.shape}")

@@ -8,12 +8,18 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.nn.coefficients import CoefficientNetwork, Dense, Nodes, published_series
-from pdeops.nn.coordinates import coordinates
-from pdeops.nn.on_grids import check_axes, check_input, check_sizes, for_each_axis
-from pdeops.nn.on_lattice import evolves, finer, inputs, lattice_of, output
+from pdeops.nn.coefficients import (
+    CoefficientNetwork,
+    Dense,
+    Nodes,
+    checked_modes,
+    features,
+    features_of,
+    published_series,
+)
+from pdeops.nn.on_grids import check_axes, check_sizes
+from pdeops.nn.on_lattice import finer, lattice_of, output
 
 
 class SNO(nn.Module):
@@ -47,15 +53,13 @@ class SNO(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.grid_in, self.grid_out = grid_in, grid_out
         self.width, self.depth, self.scale, self.oversampling = width, depth, scale, oversampling
-        self.modes = for_each_axis("modes", modes, grid_out)
-        if min(self.modes) < 4:
-            raise InputError(f"model.modes={list(self.modes)}: wanted at least 4 per axis")
+        self.modes = checked_modes(modes, grid_out)
         self.lattice = lattice_of(grid_out, self.modes)
         self.series = published_series(self.lattice)
         self.nodes = Nodes(self.series)
-        features = in_channels * (grid_in[0].n if evolves(grid_in, grid_out) else 1) + grid_out.ndim
         layers = [_Mixing(width, prod(self.modes)) for _ in range(depth)]
-        self.network = CoefficientNetwork(features, width, out_channels, layers, torch.relu)
+        channels = features_of(in_channels, grid_in, grid_out)
+        self.network = CoefficientNetwork(channels, width, out_channels, layers, torch.relu)
 
     @property
     def collocation(self) -> Grid:
@@ -64,10 +68,7 @@ class SNO(nn.Module):
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """(B, in_channels, *grid_in) -> (B, out_channels, *grid_out or *out, or N)."""
-        check_input(self, a)
-        v = inputs(self, a, self.lattice)
-        x = coordinates(self.lattice, self.lattice.shape, v).movedim(0, -1)
-        z = self.network(self.nodes.to_modes(torch.cat([v, x.expand(*v.shape[:-1], -1)], -1)))
+        z = self.network(self.nodes.to_modes(features(self, a)[0]))
         return output(self, self.scale * z.movedim(-1, 1), a, out)
 
 

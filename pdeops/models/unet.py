@@ -13,7 +13,7 @@ from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_axes, check_input, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_input, check_sizes, nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 from pdeops.nn.unet import Norm
@@ -53,9 +53,7 @@ class UNet(nn.Module):
         super().__init__()
         d = grid_in.ndim
         check_axes(type(self).__name__, grid_in, grid_out)
-        for key, size in {"width": width, "projection": projection}.items():
-            if size < 1:
-                raise InputError(f"model.{key}={size}: wanted at least 1")
+        check_sizes(width=width, projection=projection)
         unet.check_levels(levels, grid_in.shape)
         if resolution not in get_args(Resolution):
             raise InputError(f"model.resolution={resolution!r}; wanted one of {get_args(Resolution)}")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pdeops.bases.tables import Name, bases
 from pdeops.constants import constant
-from pdeops.errors import InputError
+from pdeops.errors import InputError, check_positive
 from pdeops.grid import Grid
 from pdeops.nn.attention import Attention, FeedForward, check_heads, log_measure
 from pdeops.nn.block import Block
@@ -90,9 +90,7 @@ class Convolutional:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", check_layers("model.branch", self.widths, self.activation))
         object.__setattr__(self, "channels", tuple(self.channels))
-        for name in ("kernel", "stride"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.branch.{name}={getattr(self, name)}: wanted at least 1")
+        check_positive("model.branch", kernel=self.kernel, stride=self.stride)
         if not self.channels or min(self.channels) < 1:
             raise InputError(f"model.branch.channels={list(self.channels)}: wanted one number or more, each at least 1")
 
@@ -145,9 +143,7 @@ class Spectral:
     def __post_init__(self) -> None:
         if not isinstance(self.modes, int):
             object.__setattr__(self, "modes", tuple(self.modes))
-        for name in ("width", "depth", "projection"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.branch.{name}={getattr(self, name)}: wanted at least 1")
+        check_positive("model.branch", width=self.width, depth=self.depth, projection=self.projection)
 
     def build(self, in_channels: int, grid: Grid, features: int, members: int = 1) -> nn.Module:
         modes = for_each_axis("branch.modes", self.modes, grid)
@@ -183,9 +179,8 @@ class Attentive:
     projection: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "hidden", "projection"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.branch.{name}={getattr(self, name)}: wanted at least 1")
+        sizes = {"width": self.width, "depth": self.depth, "hidden": self.hidden, "projection": self.projection}
+        check_positive("model.branch", **sizes)
         check_heads(self.width, self.heads, of="model.branch")
 
     def build(self, in_channels: int, grid: Grid, features: int, members: int = 1) -> nn.Module:

@@ -11,7 +11,11 @@ from pdeops.bases.chebyshev import ChebyshevSeries
 from pdeops.bases.expansions import Expansion, Series
 from pdeops.bases.waves import FourierSeries
 from pdeops.constants import constant
+from pdeops.errors import InputError
 from pdeops.grid import Grid
+from pdeops.nn.coordinates import coordinates
+from pdeops.nn.on_grids import check_input, for_each_axis
+from pdeops.nn.on_lattice import OnLattice, evolves, inputs
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.tables import along
 
@@ -22,6 +26,27 @@ def published_series(lattice: Grid) -> Expansion:
     """Fourier series on periodic axes, Chebyshev polynomials on others: as many as there are nodes."""
     series: list[Series] = [FourierSeries(axis) if axis.periodic else ChebyshevSeries(axis) for axis in lattice]
     return Expansion(series)
+
+
+def checked_modes(modes: int | Sequence[int], grid: Grid) -> tuple[int, ...]:
+    """One number for each axis. Raises InputError on fewer than four."""
+    found = for_each_axis("modes", modes, grid)
+    if min(found) < 4:
+        raise InputError(f"model.modes={list(found)}: wanted at least 4 per axis")
+    return found
+
+
+def features_of(in_channels: int, grid_in: Grid, grid_out: Grid) -> int:
+    """Channels that go into the network: the input's, of a history those of its frames, and the axes' coordinates."""
+    return in_channels * (grid_in[0].n if evolves(grid_in, grid_out) else 1) + grid_out.ndim
+
+
+def features(model: OnLattice, a: Tensor) -> tuple[Tensor, Tensor]:
+    """Of an input: these channels at the nodes of the model's lattice, (B, *nodes, C), and the coordinates alone."""
+    check_input(model, a)
+    v = inputs(model, a, model.lattice)
+    x = coordinates(model.lattice, model.lattice.shape, v).movedim(0, -1)
+    return torch.cat([v, x.expand(*v.shape[:-1], -1)], -1), x
 
 
 class Dense(Pointwise):

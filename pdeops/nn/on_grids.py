@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
-from pdeops.errors import InputError
+from pdeops.errors import InputError, check_positive
 from pdeops.grid import Grid
 
 Option = TypeVar("Option")
@@ -68,6 +68,4 @@ def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None)
 
 def check_sizes(**sizes: int) -> None:
     """Raise InputError on the first option that is less than 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise InputError(f"model.{name}={size}: wanted at least 1")
+    check_positive("model", **sizes)

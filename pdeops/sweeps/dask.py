@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdeops.clusters import dask_client, package
-from pdeops.errors import InputError
-from pdeops.sweeps.launcher import Launcher, Outcomes, check_positive
+from pdeops.errors import InputError, check_positive
+from pdeops.sweeps.launcher import Launcher, Outcomes
 from pdeops.sweeps.point import GRACE, Attempt, Outcome, Point
 
 
@@ -28,7 +28,7 @@ class Dask(Launcher):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        check_positive(jobs=self.jobs, threads=self.threads)
+        check_positive("launcher", jobs=self.jobs, threads=self.threads)
 
     def run(self, points: Sequence[Point]) -> Outcomes:
         several = next((point for point in points if point.nodes > 1), None)

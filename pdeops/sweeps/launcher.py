@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 
-from pdeops.errors import InputError
 from pdeops.sweeps.point import Outcome, Point
 
 Outcomes = Generator[tuple[Point, Outcome], None, None]
@@ -20,9 +19,3 @@ class Launcher(ABC):
 
         Raises InputError, before any of them starts, if they cannot run here.
         """
-
-
-def check_positive(**settings: int | None) -> None:
-    for name, value in settings.items():
-        if value is not None and value < 1:
-            raise InputError(f"launcher.{name}={value}: wanted at least 1")

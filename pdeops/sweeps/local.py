@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import joblib
 
-from pdeops.errors import InputError
-from pdeops.sweeps.launcher import Launcher, Outcomes, check_positive
+from pdeops.errors import InputError, check_positive
+from pdeops.sweeps.launcher import Launcher, Outcomes
 from pdeops.sweeps.point import Attempt, Point
 
 
@@ -29,7 +29,7 @@ class Local(Launcher):
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_positive(jobs=self.jobs, threads=self.threads)
+        check_positive("launcher", jobs=self.jobs, threads=self.threads)
         if self.gpus is not None and (not self.gpus or len(set(self.gpus)) < len(self.gpus)):
             raise InputError(f"launcher.gpus={list(self.gpus)}: wanted one or several different devices, or null")
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from pdeops.clusters import slurm_executor
-from pdeops.errors import InputError, first_line
-from pdeops.sweeps.launcher import Launcher, Outcomes, check_positive
+from pdeops.errors import InputError, check_positive, first_line
+from pdeops.sweeps.launcher import Launcher, Outcomes
 from pdeops.sweeps.point import Attempt, Outcome, Point, deaf
 
 ARRAY = 1000  # elements of a job array that any cluster takes; Slurm's own default limit is 1001
@@ -43,7 +43,9 @@ class Slurm(Launcher):
     cluster: Literal["slurm", "local"] = "slurm"
 
     def __post_init__(self) -> None:
-        check_positive(jobs=self.jobs, time=self.time, threads=self.threads, memory=self.memory, warning=self.warning)
+        check_positive(
+            "launcher", jobs=self.jobs, time=self.time, threads=self.threads, memory=self.memory, warning=self.warning
+        )
         if self.warning >= 60 * self.time:
             raise InputError(
                 f"launcher.warning={self.warning}: wanted less seconds than launcher.time={self.time} minutes"
