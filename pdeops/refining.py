@@ -22,7 +22,7 @@ from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.refinement.mild import evolving
 from pdeops.report.refinement import refinement_figure
-from pdeops.surrogate import load
+from pdeops.saved import load
 from pdeops.tasks.refine import Refine, Row
 from pdeops.training import build, data_module, quiet, surrogate_on
 

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pdeops.config import differences, to_config
 from pdeops.errors import InputError
-from pdeops.surrogate import read_checkpoint
+from pdeops.saved import read_checkpoint
 from pdeops.tasks.storage import LAST, PREVIOUS
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pdeops import __version__
-from pdeops.config import from_config, to_config
-from pdeops.errors import InputError, first_line
+from pdeops.config import to_config
+from pdeops.errors import InputError
 from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
@@ -271,90 +268,6 @@ class Surrogate(nn.Module):
             with atomically(directory / name) as temporary:
                 temporary.write_bytes(content)
         return directory
-
-
-def from_description(description: dict[str, Any]) -> Surrogate:
-    """The surrogate that `Surrogate.describe` wrote down, with untrained weights.
-
-    Raises InputError if the description is not one, is of a newer format, or names foreign classes.
-    """
-    wanted = {"format", "model", "window", "problem"}
-    if not isinstance(description, dict) or not wanted <= set(description):
-        raise InputError(f"this is not the description of a surrogate: it lacks one of {sorted(wanted)}")
-    if description["format"] != FORMAT:
-        raise InputError(
-            f"this surrogate is of format {description['format']!r}, and pdeops {__version__} reads format {FORMAT}: "
-            "update pdeops"
-        )
-    model, window, problem = (from_config(description[key]) for key in ("model", "window", "problem"))
-    if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
-        raise InputError("this description does not hold a model, a window and a problem where they belong")
-    n_in, n_out = window.in_channels, window.out_channels
-    return Surrogate(model, window, _placeholder(n_in), _placeholder(n_out), problem)
-
-
-def load(path: str | Path) -> Surrogate:
-    """The surrogate in a directory that `Surrogate.save` wrote, in a run's directory, or in a training checkpoint.
-
-    Only tensors and plain values are read, and only pdeops classes are built: opening a file runs no code of
-    its own. Raises InputError, saying what is wrong, for anything missing, damaged or foreign.
-    """
-    path = Path(path)
-    if path.is_file():
-        description, tensors = _read_checkpoint(path)
-    else:
-        if not (path / CONFIG).exists() and (path / "surrogate" / CONFIG).exists():
-            path = path / "surrogate"
-        description, tensors = _read_directory(path)
-    surrogate = from_description(description)
-    try:
-        surrogate.load_state_dict(tensors, assign=True)  # in the precision that was saved
-    except RuntimeError as error:
-        raise InputError(f"{path}: the weights do not fit the description. {error}") from error
-    return surrogate.eval()
-
-
-def _read_directory(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    for name in (CONFIG, WEIGHTS):
-        if not (path / name).exists():
-            raise InputError(f"there is no surrogate in {path}: no {name}")
-    try:
-        description = json.loads((path / CONFIG).read_text())
-    except ValueError as error:
-        raise InputError(f"{path / CONFIG} is not valid JSON: {error}") from error
-    try:
-        return description, load_tensors((path / WEIGHTS).read_bytes())
-    except SafetensorError as error:
-        raise InputError(f"{path / WEIGHTS} is damaged or not a safetensors file: {error}") from error
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    checkpoint = read_checkpoint(path)
-    prefix = "surrogate."
-    tensors = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    return checkpoint["surrogate"], tensors
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A training checkpoint's tensors and plain values.
-
-    Raises InputError if it is missing, damaged, or was not written by pdeops.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"there is no checkpoint {path}")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is not a checkpoint of pdeops, or is damaged: {first_line(error)}") from error
-    if not isinstance(checkpoint, dict) or not all(
-        isinstance(checkpoint.get(k), dict) for k in ("surrogate", "state_dict")
-    ):
-        raise InputError(f"{path} is not a checkpoint of pdeops: it holds no surrogate")
-    return checkpoint
-
-
-def _placeholder(channels: int) -> Normalizer:
-    return Normalizer(torch.zeros(channels), torch.ones(channels))
 
 
 def _like(a: Array, u: Tensor) -> Array:

@@ -12,8 +12,9 @@ LEVELS = [
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
+    {"saved"},
     {"tasks", "report"},
-    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "sweeps", "__main__"},
+    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}

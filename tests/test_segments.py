@@ -19,8 +19,9 @@ from pdeops.problems.controlled_ode import ControlledOde
 from pdeops.problems.lorenz63 import Lorenz63
 from pdeops.problems.pendulum import Pendulum
 from pdeops.problems.processes import GaussianProcess, RandomSines
+from pdeops.saved import load
 from pdeops.solvers.steppers import Stepper
-from pdeops.surrogate import Surrogate, load
+from pdeops.surrogate import Surrogate
 from pdeops.window import Batch, Window
 from tests.data.test_module import ranked
 

@@ -27,7 +27,8 @@ from pdeops.grid import Grid
 from pdeops.points import Points
 from pdeops.problems.ode import Ode
 from pdeops.report.canvas import literal, pyplot, save
-from pdeops.surrogate import Surrogate, load
+from pdeops.saved import load
+from pdeops.surrogate import Surrogate
 
 DISTANCES = (0.005, 0.0075, 0.01, 0.015, 0.02)
 FINER, BATCH = 8, 50

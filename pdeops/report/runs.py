@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from pdeops.errors import InputError, nearest
-from pdeops.surrogate import Surrogate, load
+from pdeops.saved import load
+from pdeops.surrogate import Surrogate
 
 
 class Run(NamedTuple):

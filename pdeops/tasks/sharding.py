@@ -12,7 +12,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from pdeops.errors import InputError
-from pdeops.surrogate import Surrogate, from_description
+from pdeops.saved import from_description
+from pdeops.surrogate import Surrogate
 from pdeops.tasks.pieces import pieces
 
 
