@@ -11,7 +11,7 @@ LEVELS = [
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
-    {"surrogate"},
+    {"surrogate", "spatial"},
     {"saved"},
     {"tasks", "report"},
     {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
