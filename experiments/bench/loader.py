@@ -3,8 +3,8 @@
     python experiments/bench/loader.py [--seconds 3]
 
 Batches of 16 windows (one frame in, one out) of 32 trajectories of 50 frames, 64 x 64, three fields, in random order,
-each looked at once, as a step that takes no time would. Every loader has an epoch before it is timed; the file is in the
-system's cache then.
+each looked at once, as a step that takes no time would. Every loader has an epoch before it is timed; the file is in
+the system's cache then.
 """
 
 from __future__ import annotations

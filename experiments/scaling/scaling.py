@@ -3,9 +3,9 @@
     python experiments/scaling/scaling.py data [--worlds 1 2 4] [--seconds 3]
     python experiments/scaling/scaling.py space [--worlds 1 2 4] [--steps 5]
 
-data: every rank reads its share of the same file in batches, from memory and from the file. space: every rank has as many
-nodes, whatever their number; of a training step the time, the processor's time of a rank, and the bytes that a rank
-sends, counted in torch's collectives and by the formula of README.md.
+data: every rank reads its share of the same file in batches, from memory and from the file. space: every rank has as
+many nodes, whatever their number; of a training step the time, the processor's time of a rank, and the bytes that a
+rank sends, counted in torch's collectives and by a formula.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python experiments/survival/survival.py [--deaths 4] [--epochs 30] [--seed 0] [--figure curves.png]
 
-Both are the same command, an FNO on small Navier-Stokes flows. One is sent SIGTERM and SIGKILL in turns, at moments drawn
-by --seed after it has made a checkpoint of its own, and started again with ckpt_path=auto. Then the logged curves and
-the weights are compared, and drawn on each other.
+Both are the same command, an FNO on small Navier-Stokes flows. One is sent SIGTERM and SIGKILL in turns, at moments
+drawn by --seed after it has made a checkpoint of its own, and started again with ckpt_path=auto. Then the logged curves
+and the weights are compared, and drawn on each other.
 """
 
 from __future__ import annotations
@@ -56,8 +56,13 @@ def stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+def steps(folder: Path) -> int:
+    """Of its last checkpoint."""
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+
+
 def broken(folder: Path, words: list[str], deaths: int, rng: random.Random) -> list[tuple[int, str]]:
-    """Run until the end; the epoch and the signal of each death."""
+    """Run until the end; of each death the steps that stay, and the signal."""
     last, told = folder / "checkpoints" / "last.ckpt", []
     for death in range(deaths):
         before = stamp(last)
@@ -66,26 +71,28 @@ def broken(folder: Path, words: list[str], deaths: int, rng: random.Random) -> l
             time.sleep(0.01)
             if process.poll() is not None:
                 raise RuntimeError("ended before its death: give it more --epochs")
-        time.sleep(rng.uniform(0, 3))
+        time.sleep(rng.uniform(0, 2))
         number = (signal.SIGTERM, signal.SIGKILL)[death % 2]
         process.send_signal(number)
         status = process.wait()
         assert status in (os.EX_TEMPFAIL, -signal.SIGKILL), f"it ended by itself ({status}): give it more --epochs"
-        checkpoint = torch.load(last, weights_only=True)
-        told.append((checkpoint["epoch"] + 1, number.name))
-        print(f"{number.name}: goes on from epoch {checkpoint['epoch'] + 1}, step {checkpoint['global_step']}", flush=True)
+        told.append((steps(folder), number.name))
+        print(f"{number.name}: it goes on after {steps(folder)} steps", flush=True)
     assert start(folder, *words, "ckpt_path=auto").wait() == 0
     return told
 
 
-def draw(whole: Curves, parts: Curves, deaths: list[tuple[int, str]], path: Path) -> None:
+def draw(whole: Curves, parts: Curves, deaths: list[tuple[float, str]], path: Path) -> None:
+    """deaths: in epochs."""
     figure, ax = pyplot().subplots(figsize=(6.4, 4), layout="constrained")
     for name, colour in (("train/loss", "C0"), ("val/relative_l2", "C1")):
-        ax.semilogy(*zip(*whole[name].items(), strict=True), "-", color=colour, lw=4, alpha=0.35, label=f"{name}, unbroken")
-        ax.semilogy(*zip(*parts[name].items(), strict=True), "k.-", lw=0.8, ms=4)
+        done = [i + 1 for i in whole[name]]
+        unbroken = {"color": colour, "lw": 4, "alpha": 0.35, "label": f"{name}, unbroken"}
+        ax.semilogy(done, list(whole[name].values()), "-", **unbroken)
+        ax.semilogy(done, list(parts[name].values()), "k.-", lw=0.8, ms=4)
     ax.plot([], [], "k.-", lw=0.8, label="stopped, killed and resumed")
     for epoch, name in deaths:
-        ax.axvline(epoch - 1, color="0.6", ls=":" if name == "SIGTERM" else "--", lw=1)
+        ax.axvline(epoch, color="0.6", ls=":" if name == "SIGTERM" else "--", lw=1)
     ax.plot([], [], color="0.6", ls=":", label="SIGTERM")
     ax.plot([], [], color="0.6", ls="--", label="SIGKILL")
     ax.set_xlabel("epoch")
@@ -111,8 +118,10 @@ def main() -> None:
         count = sum(map(len, whole.values()))
         print(f"{len(deaths)} deaths; largest difference of {count} logged values: {largest:g}")
         a, b = (pdeops.load(run / "surrogate").state_dict() for run in (one, other))
-        print(f"largest difference of {len(a)} tensors of weights: {max(float((a[k] - b[k]).abs().max()) for k in a):g}")
-        draw(whole, parts, deaths, options.figure)
+        apart = max(float((a[k] - b[k]).abs().max()) for k in a)
+        print(f"largest difference of {len(a)} tensors of weights: {apart:g}")
+        each = steps(one) / options.epochs
+        draw(whole, parts, [(count / each, name) for count, name in deaths], options.figure)
 
 
 if __name__ == "__main__":
