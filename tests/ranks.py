@@ -15,7 +15,8 @@ def on_ranks(world, function, *arguments, seconds=120):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])  # which is then imported once
     queue = context.Queue()
     ranks = [
         context.Process(target=_process, args=(r, world, port, queue, function, arguments), daemon=True)

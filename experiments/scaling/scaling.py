@@ -133,7 +133,8 @@ def on_ranks(world: int, function: Callable[..., dict[str, float]], *arguments: 
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        mp.spawn(_rank, (world, port, folder, function, arguments), nprocs=world)
+        given = world, port, folder, function, arguments
+        mp.start_processes(_rank, given, nprocs=world, start_method="fork")  # nothing is imported again
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(world)]
 
 

@@ -3,8 +3,8 @@
     python experiments/survival/survival.py [--deaths 4] [--epochs 30] [--seed 0] [--figure curves.png]
 
 Both are the same command, an FNO on small Navier-Stokes flows. One is sent SIGTERM and SIGKILL in turns, at moments
-drawn by --seed after it has made a checkpoint of its own, and started again with ckpt_path=auto. Then the logged curves
-and the weights are compared, and drawn on each other.
+drawn by --seed after it has made some checkpoints of its own, and started again with ckpt_path=auto. Then the logged
+curves and the weights are compared, and drawn on each other.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import torch
 import pdeops
 from pdeops.report.canvas import pyplot, save
 
-TRAIN = [sys.executable, str(Path(pdeops.__file__).parents[1] / "train.py"), "data=ns2d", "trainer=cpu", "data.n=48"]
-TRAIN += ["problem.n=16", "problem.horizon=4.0", "problem.frames=16", "problem.solver.dt=0.01", "data.window.n_in=2"]
-TRAIN += ["model=fno", "model.width=16", "model.modes=8", "model.depth=3"]
+TRAIN = [sys.executable, str(Path(pdeops.__file__).parents[1] / "train.py"), "data=ns2d", "trainer=cpu", "data.n=24"]
+TRAIN += ["problem.n=16", "problem.horizon=4.0", "problem.frames=8", "problem.solver.dt=0.05", "data.window.n_in=2"]
+TRAIN += ["model=fno", "model.width=8", "model.modes=6", "model.depth=2"]
 
 Curves = dict[str, dict[int, float]]
 
@@ -53,6 +53,7 @@ def curves(folder: Path) -> Curves:
 
 
 def stamp(path: Path) -> int:
+    """When it was written, in nanoseconds."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
@@ -61,17 +62,22 @@ def steps(folder: Path) -> int:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
 
 
+def wait_for_another(path: Path, before: int, process: subprocess.Popen[str]) -> int:
+    while (now := stamp(path)) == before:
+        time.sleep(0.005)
+        assert process.poll() is None, "it ended before its death: give it more --epochs"
+    return now
+
+
 def broken(folder: Path, words: list[str], deaths: int, rng: random.Random) -> list[tuple[int, str]]:
     """Run until the end; of each death the steps that stay, and the signal."""
     last, told = folder / "checkpoints" / "last.ckpt", []
     for death in range(deaths):
-        before = stamp(last)
+        made = stamp(last)
         process = start(folder, *words, "ckpt_path=auto")
-        while stamp(last) == before:
-            time.sleep(0.01)
-            if process.poll() is not None:
-                raise RuntimeError("ended before its death: give it more --epochs")
-        time.sleep(rng.uniform(0, 2))
+        for _ in range(rng.randint(2, 4)):
+            before, made = made, wait_for_another(last, made, process)
+        time.sleep(rng.random() * min((made - before) / 1e9, 10))  # as long as an epoch takes here
         number = (signal.SIGTERM, signal.SIGKILL)[death % 2]
         process.send_signal(number)
         status = process.wait()
