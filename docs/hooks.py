@@ -52,6 +52,7 @@ def on_page_content(content: str, **_: Any) -> str:
 
     def drawn(formula: re.Match[str]) -> str:
         display = "block" if formula[1] == "div" else "inline"
-        return convert(html.unescape(formula[2]).strip(), display=display)
+        drawn = convert(html.unescape(formula[2]).strip(), display=display)
+        return drawn.replace('<mi mathvariant="script">F</mi>', "<mi>\u2131</mi>")  # MathML Core knows no script
 
     return FORMULA.sub(drawn, content)

@@ -47,9 +47,10 @@ def command(text: str) -> str | None:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Of blocks, and of code in sentences and tables."""
+    """Of blocks, but those that the tests run, and of code in sentences and tables."""
     for fence in fences(text):
-        yield from fence.commands
+        if not fence.mark.startswith("run"):
+            yield from fence.commands
     for code in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
         if found := command(" ".join(code.split())):
             yield found

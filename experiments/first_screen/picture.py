@@ -58,7 +58,11 @@ def draw(frames: dict[str, Tensor], times: Tensor, space: Grid, told: float, pat
     fields, plots = figure.subfigures(1, 2, width_ratios=(1.5, 1))
     axes = fields.subplots(3, COLUMNS)
     bound, worst = float(truth.abs().max()), float(errors["prediction"].abs().max())
-    rows = (("truth", truth, bound), ("prediction", frames["prediction"], bound), ("error", errors["prediction"], worst))
+    rows = (
+        ("truth", truth, bound),
+        ("prediction", frames["prediction"], bound),
+        ("error", errors["prediction"], worst),
+    )
     shown = torch.linspace(0, len(times) - 1, COLUMNS).round().int().tolist()
     for ax, i in zip(axes[0], shown, strict=True):
         ax.set_title(f"t = {float(times[i]):.1f}", fontsize=10)

@@ -7,7 +7,9 @@ from argparse import Namespace, _SubParsersAction
 
 def add(commands: _SubParsersAction) -> None:
     demo = commands.add_parser("demo", help="generate data, train on them, test and draw, in about two minutes")
-    demo.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as of pdeops train, of which this is experiment=demo")
+    demo.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="as of pdeops train, of which this is experiment=demo"
+    )
     demo.set_defaults(run=_demo)
 
 
