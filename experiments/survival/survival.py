@@ -24,6 +24,7 @@ import torch
 
 import pdeops
 from pdeops.report.canvas import pyplot, save
+from pdeops.tasks.storage import LAST, PREVIOUS
 
 TRAIN = [sys.executable, str(Path(pdeops.__file__).parents[1] / "train.py"), "data=ns2d", "trainer=cpu", "data.n=24"]
 TRAIN += ["problem.n=16", "problem.horizon=4.0", "problem.frames=8", "problem.solver.dt=0.05", "data.window.n_in=2"]
@@ -59,11 +60,12 @@ def stamp(path: Path) -> int:
 
 def steps(folder: Path) -> int:
     """Of its last checkpoint."""
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    paths = [folder / "checkpoints" / name for name in (LAST, PREVIOUS)]
+    return torch.load(next(path for path in paths if path.exists()), weights_only=True)["global_step"]
 
 
 def wait_for_another(path: Path, before: int, process: subprocess.Popen[str]) -> int:
-    while (now := stamp(path)) == before:
+    while (now := stamp(path)) in (before, 0):  # for a moment there is `previous.ckpt` alone
         time.sleep(0.005)
         assert process.poll() is None, "it ended before its death: give it more --epochs"
     return now
@@ -71,7 +73,7 @@ def wait_for_another(path: Path, before: int, process: subprocess.Popen[str]) ->
 
 def broken(folder: Path, words: list[str], deaths: int, rng: random.Random) -> list[tuple[int, str]]:
     """Run until the end; of each death the steps that stay, and the signal."""
-    last, told = folder / "checkpoints" / "last.ckpt", []
+    last, told = folder / "checkpoints" / LAST, []
     for death in range(deaths):
         made = stamp(last)
         process = start(folder, *words, "ckpt_path=auto")
