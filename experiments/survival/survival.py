@@ -1,6 +1,6 @@
 """A training run that is stopped and killed again and again, and gone on with, beside an unbroken one.
 
-    python experiments/survival/survival.py [--deaths 4] [--epochs 30] [--seed 0] [--figure curves.png]
+    python experiments/survival/survival.py [--deaths 4] [--epochs 16] [--seed 0] [--figure curves.png]
 
 Both are the same command, an FNO on small Navier-Stokes flows. One is sent SIGTERM and SIGKILL in turns, at moments
 drawn by --seed after it has made some checkpoints of its own, and started again with ckpt_path=auto. Then the logged
@@ -28,7 +28,7 @@ from pdeops.tasks.storage import LAST, PREVIOUS
 
 TRAIN = [sys.executable, str(Path(pdeops.__file__).parents[1] / "train.py"), "data=ns2d", "trainer=cpu", "data.n=24"]
 TRAIN += ["problem.n=16", "problem.horizon=4.0", "problem.frames=8", "problem.solver.dt=0.05", "data.window.n_in=2"]
-TRAIN += ["model=fno", "model.width=8", "model.modes=6", "model.depth=2"]
+TRAIN += ["data.batch_size=2", "model=fno", "model.width=8", "model.modes=6", "model.depth=2"]
 
 Curves = dict[str, dict[int, float]]
 
@@ -111,7 +111,7 @@ def draw(whole: Curves, parts: Curves, deaths: list[tuple[float, str]], path: Pa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deaths", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("curves.png"))
     options = parser.parse_args()
