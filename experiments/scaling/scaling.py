@@ -62,10 +62,11 @@ def samples_per_second(rank: int, world: int, path: Path, seconds: float) -> dic
         for batch in loader:  # an epoch that is not counted
             assert batch.a.shape[1:] == (1, 64, 64)
         dist.barrier()
-        samples, start = 0, time.perf_counter()
+        samples, start, start_cpu = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() < start + seconds:
             samples += sum(len(batch.a) for batch in loader)
         found[cache] = samples / (time.perf_counter() - start)
+        found[f"{cache} by processor"] = samples / (time.process_time() - start_cpu)
     return found
 
 
@@ -161,10 +162,11 @@ def main() -> None:
             for world in options.worlds:
                 found = on_ranks(world, samples_per_second, path, options.seconds)
                 for cache in ("memory", "none"):
-                    rates = [rank[cache] for rank in found]
+                    rates, by_processor = ([rank[key] for rank in found] for key in (cache, f"{cache} by processor"))
                     print(
                         f"{world} ranks, cache={cache}: {statistics.mean(rates):.0f} samples/s a rank, "
-                        f"{sum(rates):.0f} together, {megabytes * sum(rates):.0f} MB/s"
+                        f"{sum(rates):.0f} together, {megabytes * sum(rates):.0f} MB/s; "
+                        f"{statistics.mean(by_processor):.0f} for a second of a rank's processor"
                     )
         return
     for world in options.worlds:

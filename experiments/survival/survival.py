@@ -1,6 +1,6 @@
 """A training run that is stopped and killed again and again, and gone on with, beside an unbroken one.
 
-    python experiments/survival/survival.py [--deaths 4] [--epochs 30] [--seed 0] [--figure curves.png]
+    python experiments/survival/survival.py [--deaths 4] [--epochs 16] [--seed 0] [--figure curves.png]
 
 Both are the same command, an FNO on small Navier-Stokes flows. One is sent SIGTERM and SIGKILL in turns, at moments
 drawn by --seed after it has made some checkpoints of its own, and started again with ckpt_path=auto. Then the logged
@@ -24,10 +24,11 @@ import torch
 
 import pdeops
 from pdeops.report.canvas import pyplot, save
+from pdeops.tasks.storage import LAST, PREVIOUS
 
 TRAIN = [sys.executable, str(Path(pdeops.__file__).parents[1] / "train.py"), "data=ns2d", "trainer=cpu", "data.n=24"]
 TRAIN += ["problem.n=16", "problem.horizon=4.0", "problem.frames=8", "problem.solver.dt=0.05", "data.window.n_in=2"]
-TRAIN += ["model=fno", "model.width=8", "model.modes=6", "model.depth=2"]
+TRAIN += ["data.batch_size=2", "model=fno", "model.width=8", "model.modes=6", "model.depth=2"]
 
 Curves = dict[str, dict[int, float]]
 
@@ -59,11 +60,12 @@ def stamp(path: Path) -> int:
 
 def steps(folder: Path) -> int:
     """Of its last checkpoint."""
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    paths = [folder / "checkpoints" / name for name in (LAST, PREVIOUS)]
+    return torch.load(next(path for path in paths if path.exists()), weights_only=True)["global_step"]
 
 
 def wait_for_another(path: Path, before: int, process: subprocess.Popen[str]) -> int:
-    while (now := stamp(path)) == before:
+    while (now := stamp(path)) in (before, 0):  # for a moment there is `previous.ckpt` alone
         time.sleep(0.005)
         assert process.poll() is None, "it ended before its death: give it more --epochs"
     return now
@@ -71,7 +73,7 @@ def wait_for_another(path: Path, before: int, process: subprocess.Popen[str]) ->
 
 def broken(folder: Path, words: list[str], deaths: int, rng: random.Random) -> list[tuple[int, str]]:
     """Run until the end; of each death the steps that stay, and the signal."""
-    last, told = folder / "checkpoints" / "last.ckpt", []
+    last, told = folder / "checkpoints" / LAST, []
     for death in range(deaths):
         made = stamp(last)
         process = start(folder, *words, "ckpt_path=auto")
@@ -109,7 +111,7 @@ def draw(whole: Curves, parts: Curves, deaths: list[tuple[float, str]], path: Pa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deaths", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("curves.png"))
     options = parser.parse_args()
