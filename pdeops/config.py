@@ -2,8 +2,8 @@
 
 Every pdeops class keeps each constructor argument as an attribute of the same name, so a model, a problem
 or a grid can be written down as `{"_target_": "pdeops...", argument: value, ...}` without a registry and
-without pickle. Only what a surrogate or a data file is described by is ever built from such a configuration (`BUILDABLE`):
-classes without effects on anything but themselves.
+without pickle. Only what describes a surrogate or a data file is ever built from such a configuration
+(`BUILDABLE`): classes without effects on anything but themselves.
 """
 
 from __future__ import annotations

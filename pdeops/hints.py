@@ -21,7 +21,7 @@ def hints_of(target: Any) -> Mapping[str, Any]:
 
 
 def fits(value: Any, wanted: Any) -> bool:
-    """Whether a value may stand for an annotated parameter; a mapping or a list may be an object that is yet to be built."""
+    """Whether a value may stand for an annotated parameter; a mapping may be an object that is yet to be built."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         return any(fits(value, option) for option in get_args(wanted))

@@ -100,7 +100,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
         key = getattr(error, "full_key", None)
         raise InputError(f"{key}: {first_line(error)}" if key else first_line(error)) from error
     assert isinstance(plain, dict)
-    known = typing.get_typehints_of(Run)
+    known = typing.get_type_hints(Run)
     for key in plain:
         if key not in known and key not in GROUPS:
             raise InputError(f"unknown key {key!r}. {did_you_mean(str(key), [*known, *GROUPS])}")

@@ -53,7 +53,7 @@ def _current(description: dict[str, Any]) -> dict[str, Any]:
         description, form = MIGRATIONS[form](description), form + 1
     if type(form) is not int or form != FORMAT:
         raise InputError(
-            f"this surrogate is of format {form!r}, and pdeops {__version__} reads formats up to {FORMAT}: update pdeops"
+            f"this surrogate is of format {form!r}, and pdeops {__version__} reads formats 1 to {FORMAT}: update pdeops"
         )
     return description
 
@@ -128,7 +128,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     prefix, state = "surrogate.", checkpoint["state_dict"]
     try:
         bounded(checkpoint["surrogate"])
-        tensors = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix) and isinstance(v, Tensor)}
+        tensors = {
+            k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix) and isinstance(v, Tensor)
+        }
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} does not hold a surrogate: {first_line(error)}") from error
     return checkpoint["surrogate"], tensors

@@ -14,8 +14,9 @@ LEVELS = [
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"saved"},
+    {"sources"},
     {"tasks", "report"},
-    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
+    {"app", "cards", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
