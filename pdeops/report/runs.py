@@ -59,6 +59,18 @@ class Run(NamedTuple):
         with open(log, newline="") as f:
             return {int(row["epoch"]): float(row[column]) for row in csv.DictReader(f) if row.get(column)}
 
+    @property
+    def curves(self) -> dict[str, dict[int, float]]:
+        """Losses and validation errors by epoch, those that there are."""
+        found = {name: self.by_epoch(name) for name in ("train/loss", "val/loss", "val/relative_l2")}
+        return {name: curve for name, curve in found.items() if curve}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where and how it was made; empty for what was not kept."""
+        file = self.folder / "environment.json"
+        return _json(file) if file.is_file() else {}
+
     def surrogate(self) -> Surrogate:
         return load(self.folder)
 
@@ -94,6 +106,16 @@ def read(folder: Path) -> Run | None:
         return None
     config, metrics = (_json(folder / name) for name in ("config.json", "metrics.json"))
     return Run(folder, config, metrics) if "test/relative_l2" in metrics else None
+
+
+def behind(source: str | Path) -> Run | None:
+    """The run that a surrogate is of, tested or not: of a run's folder, its surrogate, or one of its checkpoints."""
+    path = Path(source)
+    for folder in (path, *path.parents[:2]):
+        if (folder / "config.json").is_file():
+            metrics = folder / "metrics.json"
+            return Run(folder, _json(folder / "config.json"), _json(metrics) if metrics.is_file() else {})
+    return None
 
 
 def _json(path: Path) -> Any:
