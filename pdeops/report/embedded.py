@@ -63,6 +63,8 @@ def inline(figure: Any, alt: str) -> str:
     text = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", text)
     text = re.sub(r"font-family: [^;\"]+;?", "", text)
     text = text.replace(INK, "currentColor")
+    referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in referred else "", text)
     mark = blake2b(f"{alt}{text}".encode(), digest_size=4).hexdigest()  # an id is one of the whole page
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>f{mark}-", text)
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)

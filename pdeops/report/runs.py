@@ -111,6 +111,8 @@ def read(folder: Path) -> Run | None:
 def behind(source: str | Path) -> Run | None:
     """The run that a surrogate is of, tested or not: of a run's folder, its surrogate, or one of its checkpoints."""
     path = Path(source)
+    if not path.exists():  # a name of something else
+        return None
     for folder in (path, *path.parents[:2]):
         if (folder / "config.json").is_file():
             metrics = folder / "metrics.json"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from pdeops.report.runs import Run, parameters
-from pdeops.surrogate import Surrogate
+from pdeops import load
+from pdeops.report.runs import Run, behind, finished, parameters
+from pdeops.surrogate import CONFIG, Surrogate
 
 
 class Subject(NamedTuple):
@@ -26,6 +30,32 @@ class Subject(NamedTuple):
     def training_seconds(self) -> float | None:
         """Of all epochs, where a clock ran."""
         return sum(self.run.by_epoch("train/seconds").values()) or None if self.run else None
+
+
+def subjects(sources: Sequence[str]) -> list[Subject]:
+    """Of surrogates, by anything that `pdeops.load` takes, and of all finished runs below folders that hold several.
+
+    Raises InputError as `pdeops.load` and `runs.finished` do."""
+    found = []
+    for source in sources:
+        path = Path(source)
+        if path.is_dir() and not any((path / name).exists() for name in (CONFIG, "surrogate")):
+            found += [Subject(str(run.folder), run.surrogate(), run) for run in finished([path])]
+        else:
+            found.append(Subject(source, load(source), behind(source)))
+    return _short(found)
+
+
+def _short(found: list[Subject]) -> list[Subject]:
+    """Without the folders that the paths of several have in common."""
+    paths = [subject.name for subject in found if Path(subject.name).exists()]
+    if len(set(paths)) < 2:
+        return found
+    common = os.path.commonpath(paths)
+    return [
+        subject._replace(name=os.path.relpath(subject.name, common)) if subject.name in paths else subject
+        for subject in found
+    ]
 
 
 def duration(seconds: float | None) -> str:
