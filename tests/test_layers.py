@@ -11,22 +11,11 @@ LEVELS = [
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
-    {"surrogate"},
+    {"surrogate", "spatial"},
     {"saved"},
     {"tasks", "report"},
-    {
-        "app",
-        "datasets",
-        "environment",
-        "overrides",
-        "training",
-        "refining",
-        "resuming",
-        "cli",
-        "commands",
-        "sweeps",
-        "__main__",
-    },
+    {"app", "datasets", "environment", "overrides", "training", "refining", "resuming"}
+    | {"cli", "commands", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
