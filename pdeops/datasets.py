@@ -28,7 +28,7 @@ def file_of(run: Run) -> Path:
         return Path(kept)
     module = data_module(run.config)
     if isinstance(module, Generated) and module.file is None and not module.path.is_file():
-        again = shlex.join(["pdeops", "generate", *(run.overrides or ["..."])])
+        again = run.card.get("data", {}).get("command") or shlex.join(["pdeops", "generate", *run.overrides])
         raise InputError(f"the data of {run.folder} are gone: {kept or module.path}. Make them again with:\n{again}")
     return module.prepare()
 

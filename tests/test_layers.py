@@ -6,25 +6,30 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
+    {"allowance", "clusters", "errors", "files", "config", "constants", "grid", "hints", "kept", "memory", "plain_json"}
+    | {"points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
     {"surrogate", "spatial"},
     {"saved"},
+    {"sources"},
     {"tasks", "report"},
-    {"app", "datasets", "environment", "overrides", "training", "refining", "resuming"}
+    {"app", "cards", "datasets", "environment", "overrides", "training", "refining", "resuming"}
     | {"cli", "commands", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
 SAME_LEVEL = {
+    ("allowance", "errors"),
+    ("plain_json", "errors"),
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
     ("config", "errors"),
+    ("config", "hints"),
     ("files", "errors"),
     ("points", "errors"),
     ("points", "watched"),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pdeops import load
 from pdeops.report.runs import Run, behind, finished, parameters
+from pdeops.sources.load import load, resolve
 from pdeops.surrogate import CONFIG, Surrogate
 
 
@@ -28,8 +28,10 @@ class Subject(NamedTuple):
 
     @property
     def training_seconds(self) -> float | None:
-        """Of all epochs, where a clock ran."""
-        return sum(self.run.by_epoch("train/seconds").values()) or None if self.run else None
+        """Of all epochs, where a clock ran, or as its card says."""
+        if self.run is None:
+            return None
+        return sum(self.run.by_epoch("train/seconds").values()) or self.run.card.get("training", {}).get("seconds")
 
 
 def subjects(sources: Sequence[str]) -> list[Subject]:
@@ -42,7 +44,7 @@ def subjects(sources: Sequence[str]) -> list[Subject]:
         if path.is_dir() and not any((path / name).exists() for name in (CONFIG, "surrogate")):
             found += [Subject(str(run.folder), run.surrogate(), run) for run in finished([path])]
         else:
-            found.append(Subject(source, load(source), behind(source)))
+            found.append(Subject(source, load(source), behind(resolve(source))))
     return _short(found)
 
 
