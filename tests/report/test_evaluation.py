@@ -84,6 +84,7 @@ def test_spectra_of_truth_prediction_and_error_sum_to_half_the_mean_square(tmp_p
     assert float(prediction) == pytest.approx((a**2).mean() / 2, rel=1e-6)
     assert float(truth) == pytest.approx(4 * float(prediction), rel=1e-6)
     assert float(error) == pytest.approx(float(prediction), rel=1e-6)
+    torch.testing.assert_close(found.bands[""].sum(-1)[:, 0], 2 * torch.stack([truth, prediction, error]))
 
 
 def test_rollouts_frame_by_frame(tmp_path):
