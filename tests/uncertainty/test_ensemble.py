@@ -41,7 +41,7 @@ def make(problem, window, model=FNO, posed=True, **options):
 
 
 def fisher(posed=False, **window):
-    """Of Fisher's equation, which noise sends the solver of error estimates into small steps: without it, if not posed."""
+    """Of Fisher's equation; without it, if not posed: an error estimate of noise would take its solver long."""
     return make(ReactionDiffusion(n=16, frames=9), Window(**window), posed=posed, width=4, modes=4, depth=1)
 
 
