@@ -70,7 +70,7 @@ def test_what_does_not_belong_together_is_refused(sweep):
         ensemble(["sweep/0", "sweep/1", shutil.copytree("sweep/0", "copy")])
     with pytest.raises(InputError, match="1 surrogate in sweep/0: an ensemble needs two or more"):
         ensemble(["sweep/0"])
-    with pytest.raises(InputError, match="there is no surrogate in nowhere"):
+    with pytest.raises(InputError, match="nowhere: there is no such folder"):
         ensemble(["sweep", "nowhere"])
 
 
