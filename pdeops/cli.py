@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 
 from pdeops import __version__
-from pdeops.commands import cards, compare, convert, data, demo, evaluate, leaderboard, report, resolutions, zoo
+from pdeops.commands import (
+    calibrate,
+    cards,
+    compare,
+    convert,
+    data,
+    demo,
+    ensemble,
+    evaluate,
+    leaderboard,
+    report,
+    resolutions,
+    zoo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
     commands.add_parser("search", help="look for the best hyper-parameters: pdeops search model=fno data=ns2d")
     commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
-    for command in (demo, zoo, convert, data, evaluate, report, compare, leaderboard, resolutions, cards):
+    shown = (demo, zoo, convert, data, evaluate, report, compare, leaderboard, resolutions, ensemble, calibrate, cards)
+    for command in shown:
         command.add(commands)
     return parser

@@ -252,6 +252,10 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
         if hasattr(model, "learn_basis"):
             model.learn_basis(normalize_out(data.training_outputs()))
         return Surrogate(model, window, normalize_in, normalize_out, window.posed(data.problem))
+    if len(saved.members) > 1:
+        raise InputError(
+            f"init_from={config['init_from']}: an ensemble of {len(saved.members)}; give one of its members"
+        )
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(
