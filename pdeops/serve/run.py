@@ -1,0 +1,124 @@
+"""Starting the service."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdeops.clusters import package
+from pdeops.errors import InputError
+from pdeops.saved import load
+from pdeops.serve.limits import Limits
+from pdeops.serve.served import Served
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+CONNECTIONS = 1024  # at once; uvicorn answers further ones with 503
+
+
+def run(
+    sources: Sequence[str], limits: Limits, *, host: str, port: int, token: str | None, threads: int | None, device: str
+) -> None:
+    """Serve until SIGINT or SIGTERM; requests that are being answered are then still answered.
+
+    Raises InputError on sources, addresses and devices that are none, and on an address of others' reach without a token.
+    """
+    for name in ("fastapi", "uvicorn"):
+        package(name, "serve", "pdeops serve")
+    check_token(host, token)
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"--threads={threads}: wanted at least 1")
+        torch.set_num_threads(threads)
+    served = [one_of(source, device) for source in sources]
+    check_names([one.name for one in served])
+    with listening(host, port) as listener:
+        where = f"[{host}]" if ":" in host else host
+        print(f"http://{where}:{listener.getsockname()[1]} serves {', '.join(one.name for one in served)}", flush=True)
+        _serve(served, limits, token, listener)
+
+
+def _serve(served: Sequence[Served], limits: Limits, token: str | None, listener: socket.socket) -> None:
+    import uvicorn
+
+    from pdeops.serve.app import create_app
+
+    config = uvicorn.Config(
+        create_app(served, limits, token),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=int(limits.timeout) + 1,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def check_token(host: str, token: str | None) -> None:
+    """Raises InputError on an address that other machines reach without a token, and on a token that is none."""
+    if token is None:
+        if not _loopback(host):
+            raise InputError(
+                f"--host={host} is reached from other machines, and whoever reaches it may ask: give --token, or set "
+                "PDEOPS_TOKEN"
+            )
+    elif not re.fullmatch(r"[!-~]+", token):
+        raise InputError("--token: wanted visible ASCII characters without spaces, some")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def one_of(source: str, device: str) -> Served:
+    """`SOURCE` or `NAME=SOURCE`, whatever `pdeops.load` takes, with its card where there is one."""
+    name, equals, place = source.partition("=")
+    if not equals:
+        name, place = _name(source), source
+    if not NAME.fullmatch(name):
+        raise InputError(f"{source}: the name {name!r}; wanted letters, digits, '.', '_' and '-'. Give NAME={place}")
+    try:
+        surrogate = load(place).to(device).eval()
+    except RuntimeError as error:
+        raise InputError(f"--device={device}: {error}") from error
+    return Served(name, surrogate, _card(Path(place)))
+
+
+def _name(source: str) -> str:
+    """The last part of a source that says what it is."""
+    parts = [part for part in re.split(r"[/:]", source.partition("@")[0]) if part not in ("", ".", "surrogate")]
+    return parts[-1].removesuffix(".ckpt") if parts else source
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    for path in (folder / "card.json", folder / "surrogate" / "card.json"):
+        if path.is_file():
+            return json.loads(path.read_text())
+    return {}
+
+
+def check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{names.count(name)} surrogates are called {name}; give them names: OTHER=SOURCE")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Raises InputError where nothing can listen."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--host={host} --port={port}: {error}. --port=0 takes any that is free") from error
