@@ -14,7 +14,19 @@ LEVELS = [
     {"surrogate"},
     {"saved"},
     {"tasks", "report"},
-    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "serve", "__main__"},
+    {
+        "app",
+        "environment",
+        "overrides",
+        "training",
+        "refining",
+        "resuming",
+        "cli",
+        "commands",
+        "sweeps",
+        "serve",
+        "__main__",
+    },
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}

@@ -142,19 +142,23 @@ def _surrogates(service: Service) -> APIRouter:
             form = asked.wanted(LINES)
             form, steps = LINES if form == JSON else form, asked.whole("steps", window.n_out, 1, STEPS)
             a = one.checked(asked.array)
-        frames = service.frames(one, a, steps)
-        first = await within(request, limits.timeout, anext(frames))
-        shape = steps, *first.shape
+        outputs = service.outputs(one, a, steps)
+        first = await within(request, limits.timeout, anext(outputs))
+        frame = first.u[:, :, 0].numpy()
+        shape = steps, *frame.shape
         if form != LINES:
-            service.check_answer(form, prod(shape), first.itemsize)
+            service.check_answer(form, prod(shape), frame.itemsize)
 
-        async def all_frames() -> AsyncIterator[np.ndarray]:
-            yield first
-            async for frame in frames:
-                yield frame
+        async def frames() -> AsyncIterator[np.ndarray]:
+            for frame in first.u.unbind(2):
+                yield frame.numpy()
+            async for answer in outputs:
+                for frame in answer.u.unbind(2):
+                    yield frame.numpy()
 
-        content = stream(form, shape, first.dtype, all_frames(), window.time_step)
-        return StreamingResponse(content, headers=length(form, shape, first.dtype), media_type=form)
+        content = stream(form, shape, frame.dtype, frames(), window.time_step)
+        headers = length(form, shape, frame.dtype) | _timing({"queue": first.waited, "model": first.seconds})
+        return StreamingResponse(content, headers=headers, media_type=form)
 
     return router
 
@@ -203,16 +207,23 @@ def _truths(service: Service) -> APIRouter:
         space = service.of(name).surrogate.window.grid_out.space
         async with service.door.asked(request) as asked:
             if asked.array is None:
-                raise Refusal(422, "bad_input", "no input; wanted a prediction and the truth, (2, ..., channel, *space)")
+                raise Refusal(
+                    422, "bad_input", "no input; wanted a prediction and the truth, (2, ..., channel, *space)"
+                )
             return JSONResponse(await asyncio.to_thread(comparison, asked.array, space))
 
     return router
 
 
 async def _answered(form: str, values: np.ndarray, seconds: dict[str, float], *, channels: list[str]) -> Response:
-    timing = ", ".join(f"{what};dur={1000 * t:.3f}" for what, t in seconds.items())
     if values.nbytes <= SMALL:
         content = write(form, values, channels=channels)
     else:
         content = await asyncio.to_thread(write, form, values, channels=channels)
-    return Response(content, media_type=form, headers={"server-timing": timing} if timing else None)
+    return Response(content, media_type=form, headers=_timing(seconds))
+
+
+def _timing(seconds: dict[str, float]) -> dict[str, str]:
+    """The header that says what took how long."""
+    said = ", ".join(f"{what};dur={1000 * t:.3f}" for what, t in seconds.items())
+    return {"server-timing": said} if said else {}

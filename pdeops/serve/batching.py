@@ -32,6 +32,7 @@ class _Job:
     since: float
     answer: asyncio.Future[Answer]
 
+
 class Batcher:
     """A queue in front of `run(key, a)`, which maps samples a (B, ...) to (B, ...), each on its own.
 

@@ -40,6 +40,9 @@ class Served:
             "fields": list(window.targets),
             "grid_in": [_axis(axis) for axis in window.grid_in],
             "grid_out": [_axis(axis) for axis in window.grid_out],
+            "space": [_axis(axis) for axis in window.grid_out.space],
+            "mean": surrogate.normalize_in.mean.tolist(),
+            "deviation": surrogate.normalize_in.std.tolist(),
             "evolves": window.evolves,
             "units": self.card.get("units"),
             "card": self.card,
@@ -53,11 +56,14 @@ class Served:
                 "frames_trained": stored - window.n_in,  # that follow an input in its data
             }
         if problem is not None:
+            solver = getattr(problem, "solver", problem)
             told["problem"] = {
                 "name": problem.name,
                 "inputs": list(problem.in_names),
                 "grid": [_axis(axis) for axis in problem.grid.space],
                 "parameters": problem.parameters,
+                "solver": getattr(solver, "scheme", type(solver).__name__.lower()),
+                "tolerance": getattr(solver, "tolerance", None),
             }
         return told
 
@@ -67,7 +73,9 @@ class Served:
         grid = self.surrogate.window.grid_in
         if a is None:
             axes, channels = ", ".join(grid.names), list(self.surrogate.window.in_names)
-            raise Refusal(422, "bad_input", f"no input; wanted (batch, {len(channels)}, {axes}), the channels {channels}")
+            raise Refusal(
+                422, "bad_input", f"no input; wanted (batch, {len(channels)}, {axes}), the channels {channels}"
+            )
         if a.ndim == grid.ndim + 2 and prod(a.shape[2:]) > REFINED * prod(grid.shape):
             raise Refusal(
                 413,
@@ -117,7 +125,9 @@ class Served:
             if isinstance(error, InputError) or (tuple(a.shape[2:]) == window.grid_in.shape and out is None):
                 raise
             nodes = _times(a.shape[2:])
-            raise InputError(f"{self.name} does not take {nodes} nodes; it was trained on {_times(window.grid_in.shape)}")
+            raise InputError(
+                f"{self.name} does not take {nodes} nodes; it was trained on {_times(window.grid_in.shape)}"
+            )
 
     def warm(self) -> None:
         """One answer, so that the first request does not wait for what is done once."""

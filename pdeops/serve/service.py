@@ -8,7 +8,6 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from pdeops.errors import did_you_mean
@@ -76,20 +75,19 @@ class Service:
     async def ask(self, one: Served, a: Tensor, out: Out = None, *, further: bool = False) -> Answer:
         return await self.batcher.ask(Key(one.name, tuple(a.shape[2:]), out), a, further=further)
 
-    async def frames(self, one: Served, a: Tensor, steps: int) -> AsyncIterator[np.ndarray]:
-        """The next frames (B, C, *space), each output asked for when the one before has been taken: as
-        `Surrogate.rollout`."""
+    async def outputs(self, one: Served, a: Tensor, steps: int) -> AsyncIterator[Answer]:
+        """The next `steps` frames as `Surrogate.rollout` has them, in pieces (B, C, n, *space): each asked for when the
+        one before has been taken."""
         window, further = one.surrogate.window, False
         while steps > 0:
             try:
                 async with asyncio.timeout(self.limits.timeout):
-                    u = (await self.ask(one, a, further=further)).u
+                    answer = await self.ask(one, a, further=further)
             except TimeoutError:
                 raise Refusal(504, "timeout", f"no answer within {self.limits.timeout:g} s") from None
-            for frame in window.unstack(u)[:, :, :steps].unbind(2):
-                yield frame.numpy()
+            yield answer._replace(u=window.unstack(answer.u)[:, :, :steps])
             steps, further = steps - window.n_out, True
-            a = window.advance(a, u)
+            a = window.advance(a, answer.u)
 
     def check_answer(self, form: str, values: int, itemsize: int) -> None:
         """Raises a 413 if an answer of so many values would be larger than bodies may be."""
