@@ -83,6 +83,7 @@ def read_npy(body: bytes) -> np.ndarray:
     try:
         read = HEADERS[np.lib.format.read_magic(file)]
         shape, fortran, dtype = read(file)
+        shape = tuple(map(int, shape))  # True is a number to Python
     except Exception as error:  # headers are Python literals: what these may raise has no end
         raise Refusal(400, "bad_npy", f"the body is not an .npy file: {first_line(error)}") from None
     check_numbers(dtype, shape, "bad_npy")

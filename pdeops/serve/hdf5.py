@@ -23,6 +23,7 @@ class Hdf5Reader:
     def __init__(self, most: int) -> None:
         self._most, self._turn = most, asyncio.Lock()
         self._process: Process | None = None
+        self._killed = False
 
     async def read(self, body: bytes) -> np.ndarray:
         """The array "input" of a file. Raises a 400 if there is none, or the file is damaged."""
@@ -30,17 +31,18 @@ class Hdf5Reader:
             try:
                 good, answer = await self._asked(body)
             except (OSError, asyncio.IncompleteReadError):
-                self.stop()
+                self.kill()
                 raise Refusal(400, "bad_hdf5", "the body is a damaged HDF5 file") from None
             except BaseException:  # cancelled between question and answer: the next answer would be another's
-                self.stop()
+                self.kill()
                 raise
         if not good:
             raise Refusal(400, "bad_hdf5", f"the body is no HDF5 file as wanted: {answer.decode(errors='replace')}")
         return read_npy(answer)
 
     async def _asked(self, body: bytes) -> tuple[bool, bytes]:
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._killed or self._process.returncode is not None:
+            self._killed = False
             command = [sys.executable, "-m", "pdeops.serve.hdf5_child", str(self._most)]
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL, env=os.environ | ENVIRONMENT
@@ -54,8 +56,13 @@ class Hdf5Reader:
         (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
         return good == b"\1", await self._process.stdout.readexactly(length)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
+        self._killed = True
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
-        self._process = None
+
+    async def stop(self) -> None:
+        self.kill()
+        if self._process is not None:
+            await self._process.wait()

@@ -115,12 +115,13 @@ class Served:
         return len(a) * window.out_channels * nodes
 
     def answer(self, a: Tensor, out: Out) -> Tensor:
-        """u (B, C_out, *grid_out) of checked inputs. Raises InputError where the model does not take their lattice."""
+        """u (B, C_out, *grid_out) of checked inputs, in single precision at least. Raises InputError where the model does not take their lattice."""
         window = self.surrogate.window
         grid = None if out is None else window.grid_out.resized(out)
         try:
             with torch.inference_mode():
-                return self.surrogate(a.to(self.surrogate.normalize_in.mean), grid).cpu()
+                u = self.surrogate(a.to(self.surrogate.normalize_in.mean), grid).cpu()
+            return u.to(torch.promote_types(u.dtype, torch.float32))  # others' arrays know no bfloat16
         except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
             if isinstance(error, InputError) or (tuple(a.shape[2:]) == window.grid_in.shape and out is None):
                 raise

@@ -63,7 +63,7 @@ class Service:
         self.ready = False
         await self.batcher.stop()
         self.solving.stop()
-        self.door.hdf5.stop()
+        await self.door.hdf5.stop()
 
     def of(self, name: str) -> Served:
         """Raises a 404, with the nearest names."""
