@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from pdeops.clusters import package
-from pdeops.errors import InputError
+from pdeops.errors import InputError, first_line
 from pdeops.saved import load
 from pdeops.serve.limits import Limits
 from pdeops.serve.served import Served
@@ -91,8 +91,8 @@ def one_of(source: str, device: str) -> Served:
         raise InputError(f"{source}: the name {name!r}; wanted letters, digits, '.', '_' and '-'. Give NAME={place}")
     try:
         surrogate = load(place).to(device).eval()
-    except RuntimeError as error:
-        raise InputError(f"--device={device}: {error}") from error
+    except (RuntimeError, AssertionError) as error:  # the latter of a torch without CUDA
+        raise InputError(f"--device={device}: {first_line(error)}") from error
     return Served(name, surrogate, _card(Path(place)))
 
 
