@@ -27,7 +27,7 @@ from pdeops.refinement.estimate import Estimate, error_estimate
 from pdeops.refinement.mild import evolving
 from pdeops.refinement.refine import Method, refine
 from pdeops.refinement.refined import Refined
-from pdeops.window import Window
+from pdeops.window import Batch, Window
 
 FORMAT = 1
 CONFIG, WEIGHTS = "surrogate.json", "weights.safetensors"
@@ -144,6 +144,14 @@ class Surrogate(nn.Module):
             for segment in inputs.unbind(1):
                 states.append(self(self.window.driven(segment, states[-1][..., -1]))[..., 1:])
         return _like(controls, torch.cat(states, dim=2))
+
+    def along(self, batch: Batch) -> Tensor:
+        """What is predicted of a batch of whole trajectories (`data.dataset.Trajectories`) from their first inputs: a
+        `rollout` of as many frames, or the driven states (`drive`) from the first of them."""
+        assert batch.u is not None
+        if self.window.segment is None:
+            return self.rollout(batch.a, batch.u.shape[2])
+        return self.drive(batch.a[:, : len(self.window.inputs)], batch.u[..., 0])
 
     def _segments(self, controls: Tensor, start: Tensor) -> Tensor:
         """Inputs (B K, C + C_s, nodes) of all K segments of each trajectory, every one from its start."""

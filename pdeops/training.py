@@ -24,7 +24,8 @@ from pdeops.report.figures import compare, training_curve, trajectories
 from pdeops.report.runs import parameters
 from pdeops.report.tables import metric_table
 from pdeops.resuming import check_resumable, checkpoint_of, command
-from pdeops.saved import load, read_checkpoint
+from pdeops.saved import read_checkpoint
+from pdeops.sources.load import load
 from pdeops.surrogate import LatticeWarning, Surrogate
 from pdeops.tasks.clock import Clock
 from pdeops.tasks.compiled import Compile, check_compiler

@@ -6,16 +6,19 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
+    {"allowance", "clusters", "errors", "files", "config", "constants", "grid", "hints", "kept", "memory", "plain_json"}
+    | {"points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"saved"},
+    {"sources"},
     {"tasks", "report"},
     {
         "app",
+        "cards",
         "environment",
         "overrides",
         "training",
@@ -32,10 +35,13 @@ ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
 SAME_LEVEL = {
+    ("allowance", "errors"),
+    ("plain_json", "errors"),
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
     ("config", "errors"),
+    ("config", "hints"),
     ("files", "errors"),
     ("points", "errors"),
     ("points", "watched"),

@@ -7,7 +7,7 @@ from argparse import Namespace, _SubParsersAction
 
 def add(commands: _SubParsersAction) -> None:
     serve = commands.add_parser("serve", help="answer requests over HTTP, with a page to try surrogates on")
-    serve.add_argument("sources", nargs="+", metavar="SOURCE", help="what pdeops.load takes, or NAME=SOURCE")
+    serve.add_argument("sources", nargs="*", metavar="SOURCE", help="of pdeops.load, or NAME=SOURCE (the whole zoo)")
     serve.add_argument("--host", default="127.0.0.1", help="other than this machine's own: needs a token (127.0.0.1)")
     serve.add_argument("--port", type=int, default=8000, help="0: any that is free (8000)")
     serve.add_argument("--token", metavar="T", help="wanted of every request; better set in PDEOPS_TOKEN")

@@ -10,7 +10,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.metrics.spectral import band_energy, nyquist
+from pdeops.metrics.spectral import band_energy, nyquist, shell_edges
 from pdeops.norms import Lp, relative_error
 
 
@@ -27,7 +27,7 @@ def comparison(pair: np.ndarray, space: Grid) -> dict[str, Any]:
         raise InputError("the pair holds values that are not finite")
     u, v = torch.from_numpy(np.array(pair, dtype=np.float64))
     unit = 2 * pi / max(axis.length for axis in space)
-    edges = [(k + 0.5) * unit for k in range(int(nyquist(space)) + 1)]
+    edges = shell_edges(space)[: int(nyquist(space)) + 1]
     spectra = (band_energy(x, space, edges)[..., 1:-1] / 2 for x in (u, v))  # neither the mean nor the box's corners
     return {
         "relative_l2": relative_error(u, v, Lp(space)).tolist(),

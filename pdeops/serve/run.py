@@ -17,6 +17,9 @@ from pdeops.errors import InputError, first_line
 from pdeops.saved import load
 from pdeops.serve.limits import Limits
 from pdeops.serve.served import Served
+from pdeops.sources import zoo
+from pdeops.sources.load import resolve
+from pdeops.sources.zoo import CARD
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CONNECTIONS = 1024  # at once; uvicorn answers further ones with 503
@@ -25,7 +28,7 @@ CONNECTIONS = 1024  # at once; uvicorn answers further ones with 503
 def run(
     sources: Sequence[str], limits: Limits, *, host: str, port: int, token: str | None, threads: int | None, device: str
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests that are being answered are then still answered.
+    """Serve sources, by default the zoo, until SIGINT or SIGTERM; requests that are being answered are then still answered.
 
     Raises InputError on sources, addresses and devices that are none, and on an address of others' reach without a token.
     """
@@ -36,7 +39,7 @@ def run(
         if threads < 1:
             raise InputError(f"--threads={threads}: wanted at least 1")
         torch.set_num_threads(threads)
-    served = [one_of(source, device) for source in sources]
+    served = [one_of(source, device) for source in sources or zoo.names()]
     check_names([one.name for one in served])
     with listening(host, port) as listener:
         where = f"[{host}]" if ":" in host else host
@@ -86,26 +89,36 @@ def one_of(source: str, device: str) -> Served:
     """`SOURCE` or `NAME=SOURCE`, whatever `pdeops.load` takes, with its card where there is one."""
     name, equals, place = source.partition("=")
     if not equals:
-        name, place = _name(source), source
+        name, place = name_of(source), source
     if not NAME.fullmatch(name):
         raise InputError(f"{source}: the name {name!r}; wanted letters, digits, '.', '_' and '-'. Give NAME={place}")
+    path = resolve(place)
+    surrogate = load(path)
     try:
-        surrogate = load(place).to(device).eval()
+        surrogate = surrogate.to(device).eval()
     except (RuntimeError, AssertionError) as error:  # the latter of a torch without CUDA
         raise InputError(f"--device={device}: {first_line(error)}") from error
-    return Served(name, surrogate, _card(Path(place)))
+    return Served(name, surrogate, _card(path))
 
 
-def _name(source: str) -> str:
-    """The last part of a source that says what it is."""
-    parts = [part for part in re.split(r"[/:]", source.partition("@")[0]) if part not in ("", ".", "surrogate")]
+def name_of(source: str) -> str:
+    """The last part of a source that says what it is: of hub:owner/name@revision, wandb:entity/project/name:version and
+    runs/name/surrogate the name."""
+    kind, colon, place = source.partition(":")
+    if colon and kind in ("hub", "wandb", "zoo"):
+        source = re.split("[@:]", place)[0]
+    parts = [part for part in source.split("/") if part not in ("", ".", "surrogate")]
     return parts[-1].removesuffix(".ckpt") if parts else source
 
 
-def _card(folder: Path) -> dict[str, Any]:
-    for path in (folder / "card.json", folder / "surrogate" / "card.json"):
-        if path.is_file():
-            return json.loads(path.read_text())
+def _card(path: Path) -> dict[str, Any]:
+    for file in (path / CARD, path / "surrogate" / CARD):
+        if file.is_file():
+            try:
+                card = json.loads(file.read_text(encoding="utf-8"), parse_constant=lambda word: None)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{file} is not valid JSON: {first_line(error)}") from error
+            return card if isinstance(card, dict) else {}
     return {}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pdeops.errors import InputError
 from pdeops.serve.limits import Limits
-from pdeops.serve.run import check_names, check_token, listening, one_of
+from pdeops.serve.run import check_names, check_token, listening, name_of, one_of
 from tests.serve.conftest import NPY, npy
 
 
@@ -124,7 +124,7 @@ def test_bad_settings(run, tmp_path, monkeypatch):
         (("--timeout", "0"), "--timeout=0"),
         (("--wait-ms", "-1"), "--wait-ms=-1"),
         (("--threads", "0"), "--threads=0"),
-        ((), "no surrogate|nowhere"),
+        ((), "there is no such folder or file, and no such name in the zoo"),
     ]:
         status, _, err = run("serve", "nowhere", *option)
         assert status == 2
@@ -143,7 +143,14 @@ def test_names(served, tmp_path):
     (folder / "card.json").write_text('{"licence": "MIT"}')
     assert one_of(str(folder), "cpu").name == "mine"
     assert one_of(str(folder.parent), "cpu").card == {"licence": "MIT"}
+    (folder / "card.json").write_text("{")
+    with pytest.raises(InputError, match="card.json is not valid JSON"):
+        one_of(str(folder), "cpu")
+    (folder / "card.json").unlink()
+    assert one_of(str(folder), "cpu").card == {}
     assert one_of(f"other={folder}", "cpu").name == "other"
+    for source in ("some-fno", "hub:owner/some-fno@1a2b", "wandb:entity/project/some-fno:v3", "zoo:some-fno", "a/some-fno/"):
+        assert name_of(source) == "some-fno"
     with pytest.raises(InputError, match="the name 'a b'"):
         one_of(f"a b={folder}", "cpu")
     with pytest.raises(InputError, match="--device=cuda"):
