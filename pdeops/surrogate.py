@@ -238,7 +238,7 @@ class Surrogate(nn.Module):
         return torch.cat(frames, dim=2)[:, :, :steps]
 
     def accepted(self, a: Array) -> Tensor:
-        """`a` as `forward` takes it, on the surrogate's device and in its precision. Raises InputError as `predict` does,
+        """`a` as `forward` takes it, on the surrogate's device, in its precision. Raises InputError as `predict` does,
         and on values beyond the range of that precision."""
         native = self._native(self._checked(a))
         if not native.isfinite().all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Asked:
-    """array: what came, or None; wanted: the form of the answer; options: by name, from the address or a JSON object."""
+    """array: what came, or None; form: the body's; options: by name, from the address or a JSON object."""
 
     array: np.ndarray | None
     form: str
@@ -91,7 +91,7 @@ def _too_large(most: int) -> Refusal:
     return Refusal(413, "too_large", f"a body of more than {most} bytes; raise --max-mb, or send it in parts")
 
 
-async def within(request: Request, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def within(request: Request, seconds: float, work: Awaitable[T]) -> T:
     """What work gives; it is cancelled when its time is over (a 504), or the client hangs up (Gone)."""
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:

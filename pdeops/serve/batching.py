@@ -9,12 +9,14 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from pdeops.serve.refusals import busy
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Answer(NamedTuple):
@@ -26,33 +28,34 @@ class Answer(NamedTuple):
 
 
 @dataclass(eq=False)
-class _Job:
-    key: Hashable
+class _Job(Generic[K]):
+    key: K
     a: Tensor
     since: float
+    patience: float
     answer: asyncio.Future[Answer]
 
 
-class Batcher:
+class Batcher(Generic[K]):
     """A queue in front of `run(key, a)`, which maps samples a (B, ...) to (B, ...), each on its own.
 
     Requests of one key, whose samples are of one shape, become one batch: of at most `most(key)` samples, and closed
-    `wait` seconds after its first request came. A request of more samples is answered alone, so many at a time. `queue`:
-    requests that may wait. Requests that are cancelled while they wait never reach the model.
-    observe: is told the samples of each batch. All methods belong to one event loop; `run` is called on one thread.
+    `wait` seconds after its first request came. A request of more samples is answered alone, so many at a time.
+    queue: requests that may wait; those that are cancelled while they do never reach the model. observe: is told the
+    samples of each batch. All methods belong to one event loop; `run` is called on one thread.
     """
 
     def __init__(
         self,
-        run: Callable[[Hashable, Tensor], Tensor],
-        most: Callable[[Hashable], int],
+        run: Callable[[K, Tensor], Tensor],
+        most: Callable[[K], int],
         *,
         wait: float,
         queue: int,
         observe: Callable[[int], None] = lambda n: None,
     ) -> None:
         self._run, self._most, self._wait, self._queue, self._observe = run, most, wait, queue, observe
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_Job[K]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._pace = 0.0  # seconds of a batch, lately
@@ -74,8 +77,9 @@ class Batcher:
             job.answer.cancel()
         self._thread.shutdown()
 
-    async def ask(self, key: Hashable, a: Tensor, *, further: bool = False) -> Answer:
-        """The answer to samples a (B, ...). further: of a request that was let in before, such as a rollout's next step.
+    async def ask(self, key: K, a: Tensor, *, further: bool = False) -> Answer:
+        """The answer to samples a (B, ...). further: of a request that was let in before, as a rollout's next step:
+        there is always room for it, and it waits for no company.
 
         Raises a 503 where the queue is full, and what `run` raises.
         """
@@ -83,7 +87,7 @@ class Batcher:
         if len(self._waiting) >= self._queue and not further:
             seconds = self._pace * (1 + len(self._waiting) / self._most(key))
             raise busy(f"{len(self._waiting)} requests are waiting", seconds)
-        job = _Job(key, a, loop.time(), loop.create_future())
+        job = _Job(key, a, loop.time(), 0.0 if further else self._wait, loop.create_future())
         self._waiting.append(job)
         self._arrived.set()
         try:
@@ -106,19 +110,19 @@ class Batcher:
             if jobs := self._take(first):
                 await self._answer(jobs)
 
-    async def _company(self, first: _Job) -> None:
+    async def _company(self, first: _Job[K]) -> None:
         """Wait until the first one's batch is full, or its time is over."""
         loop, most = asyncio.get_running_loop(), self._most(first.key)
-        while (left := first.since + self._wait - loop.time()) > 0 and not first.answer.done():
+        while (left := first.since + first.patience - loop.time()) > 0 and not first.answer.done():
             if sum(len(job.a) for job in self._waiting if job.key == first.key) >= most:
                 return
             self._arrived.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), left)
 
-    def _take(self, first: _Job) -> list[_Job]:
+    def _take(self, first: _Job[K]) -> list[_Job[K]]:
         """The first one's batch, out of the queue: in the order they came, one at least."""
-        jobs: list[_Job] = []
+        jobs: list[_Job[K]] = []
         samples, most = 0, self._most(first.key)
         for job in list(self._waiting):
             if job.key == first.key and (not jobs or samples + len(job.a) <= most):
@@ -128,7 +132,7 @@ class Batcher:
                     samples += len(job.a)
         return jobs
 
-    async def _answer(self, jobs: list[_Job]) -> None:
+    async def _answer(self, jobs: list[_Job[K]]) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         try:
@@ -150,7 +154,7 @@ class Batcher:
             if not job.answer.done():
                 job.answer.set_result(Answer(part, begin - job.since, seconds))
 
-    def _together(self, jobs: list[_Job]) -> tuple[Tensor, float] | None:
+    def _together(self, jobs: list[_Job[K]]) -> tuple[Tensor, float] | None:
         """On the thread: the answers to all of them, and the seconds they took; None once nobody waits any more."""
         begin, parts = time.perf_counter(), []
         key, a = jobs[0].key, jobs[0].a if len(jobs) == 1 else torch.cat([job.a for job in jobs])

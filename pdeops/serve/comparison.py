@@ -15,8 +15,8 @@ from pdeops.norms import Lp, relative_error
 
 
 def comparison(pair: np.ndarray, space: Grid) -> dict[str, Any]:
-    """pair: a prediction and the truth (2, ..., C, *space). Relative L2 errors (..., C); spectra (..., C, K) of both: the
-    energies of shells of width 2 pi / L, L the longest side, about `wavenumbers` (K), in radians per unit length.
+    """Relative L2 errors (..., C) of a prediction beside the truth, pair (2, ..., C, *space); spectra (..., C, K) of
+    both: energies of shells of width 2 pi / L, L the longest side, about `wavenumbers` (K), in radians per unit length.
 
     Raises InputError on other shapes, and on values that are not finite.
     """
@@ -26,12 +26,12 @@ def comparison(pair: np.ndarray, space: Grid) -> dict[str, Any]:
     if not np.isfinite(pair).all():
         raise InputError("the pair holds values that are not finite")
     u, v = torch.from_numpy(np.array(pair, dtype=np.float64))
+    shells = int(nyquist(space))  # those above hold only corners of the lattice's box of modes
+    spectra = [band_energy(x, space, shell_edges(space))[..., 1 : shells + 1] / 2 for x in (u, v)]
     unit = 2 * pi / max(axis.length for axis in space)
-    edges = shell_edges(space)[: int(nyquist(space)) + 1]
-    spectra = (band_energy(x, space, edges)[..., 1:-1] / 2 for x in (u, v))  # neither the mean nor the box's corners
     return {
         "relative_l2": relative_error(u, v, Lp(space)).tolist(),
-        "wavenumbers": [k * unit for k in range(1, len(edges))],
-        "prediction": next(spectra).tolist(),
-        "truth": next(spectra).tolist(),
+        "wavenumbers": [k * unit for k in range(1, shells + 1)],
+        "prediction": spectra[0].tolist(),
+        "truth": spectra[1].tolist(),
     }

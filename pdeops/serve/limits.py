@@ -16,9 +16,9 @@ STEPS = 10_000  # of a rollout
 
 @dataclass(frozen=True)
 class Limits:
-    """batch: samples that a model takes at once, on its trained lattice; wait_ms: for company, from the first of a batch
-    on; queue: requests that may wait for the model, and more are refused; max_mb: of a request's or an answer's body;
-    timeout: seconds, for reading a request, for its answer, and for each frame of a rollout.
+    """batch: samples that a model takes at once, on its trained lattice; wait_ms: milliseconds that the first of a
+    batch waits for others; queue: requests that may wait, further ones are refused; max_mb: of a request's or an
+    answer's body; timeout: seconds, for reading a request, for its answer, and for each frame of a rollout.
 
     Raises InputError on values out of range.
     """

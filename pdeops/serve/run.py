@@ -28,9 +28,10 @@ CONNECTIONS = 1024  # at once; uvicorn answers further ones with 503
 def run(
     sources: Sequence[str], limits: Limits, *, host: str, port: int, token: str | None, threads: int | None, device: str
 ) -> None:
-    """Serve sources, by default the zoo, until SIGINT or SIGTERM; requests that are being answered are then still answered.
+    """Serve sources, by default the zoo, until SIGINT or SIGTERM; requests that have begun are then still answered.
 
-    Raises InputError on sources, addresses and devices that are none, and on an address of others' reach without a token.
+    Raises InputError on sources, addresses and devices that are none, and without a token on an address that other
+    machines reach.
     """
     for name in ("fastapi", "uvicorn"):
         package(name, "serve", "pdeops serve")

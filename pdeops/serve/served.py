@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Axis
 from pdeops.serve.limits import REFINED
 from pdeops.serve.refusals import Refusal
 from pdeops.surrogate import Surrogate
@@ -68,8 +68,8 @@ class Served:
         return told
 
     def checked(self, a: np.ndarray | None) -> Tensor:
-        """An input in the surrogate's precision. Raises a 422 unless it is one that `predict` takes, a 413 if it has many
-        more nodes than the trained lattice."""
+        """An input in the surrogate's precision. Raises InputError unless it is one that `predict` takes, a 413 if it
+        has many more nodes than the trained lattice."""
         grid = self.surrogate.window.grid_in
         if a is None:
             axes, channels = ", ".join(grid.names), list(self.surrogate.window.in_names)
@@ -115,7 +115,8 @@ class Served:
         return len(a) * window.out_channels * nodes
 
     def answer(self, a: Tensor, out: Out) -> Tensor:
-        """u (B, C_out, *grid_out) of checked inputs, in single precision at least. Raises InputError where the model does not take their lattice."""
+        """u (B, C_out, *grid_out) of checked inputs, in single precision at least. Raises InputError where the model
+        does not take their lattice."""
         window = self.surrogate.window
         grid = None if out is None else window.grid_out.resized(out)
         try:
@@ -126,9 +127,8 @@ class Served:
             if isinstance(error, InputError) or (tuple(a.shape[2:]) == window.grid_in.shape and out is None):
                 raise
             nodes = _times(a.shape[2:])
-            raise InputError(
-                f"{self.name} does not take {nodes} nodes; it was trained on {_times(window.grid_in.shape)}"
-            )
+            trained = _times(window.grid_in.shape)
+            raise InputError(f"{self.name} does not take {nodes} nodes; it was trained on {trained}") from error
 
     def warm(self) -> None:
         """One answer, so that the first request does not wait for what is done once."""

@@ -1,4 +1,4 @@
-"""What the endpoints have in common: the surrogates, the thread that asks them, the solver's, and what they may cost."""
+"""What endpoints have in common: the surrogates, the threads that ask them and their solvers, and the limits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Service:
         self.door, self.solving, self.ready = Door(limits, self.held), Solving(limits.timeout), False
 
     @cached_property
-    def batcher(self) -> Batcher:
+    def batcher(self) -> Batcher[Key]:
         return Batcher(
             self._run,
             self._most,

@@ -34,7 +34,7 @@ class Truths:
         return self.problem.stored(self.problem.sample([0], seed))
 
     def input(self, seed: int, fields: np.ndarray | None, progress: Progress | None = None) -> Tensor:
-        """The surrogate's input (1, C_in, *grid_in) that belongs to the problem's inputs: those themselves, or the first
+        """The surrogate's input (1, C_in, *grid_in) that belongs to the problem's inputs: those, or the first
         frames of the evolution that they begin."""
         a, window = self._posed(seed, fields), self.window
         if not window.evolves:
@@ -55,8 +55,8 @@ class Truths:
         return frames * self.problem.sample([0], 0)[0].numel()
 
     def _posed(self, seed: int, fields: np.ndarray | None) -> Tensor:
-        """Inputs (1, C, *lattice) of the solver: the sample where `fields` are its values, and elsewhere, where they were
-        drawn, fields themselves, interpolated where the solver's lattice is finer than the stored one."""
+        """Inputs (1, C, *lattice) of the solver: the sample where `fields` are its values, and fields where they were
+        drawn, interpolated if the solver's lattice is finer than the stored one."""
         a = self.problem.sample([0], seed)
         if fields is None:
             return a

@@ -33,8 +33,8 @@ def surrogate(problem, window=None, inputs=()):
 
 
 def made():
-    """One that evolves in two dimensions from a history, one in one dimension on a time axis, a steady one, and one that
-    knows no equation."""
+    """One that evolves in two dimensions from a history, one in one dimension on a time axis, a steady one, and one
+    that knows no equation."""
     ns2d = NavierStokes2D(n=12, frames=8, horizon=2.0)
     burgers = Burgers1D(n=32, frames=8, viscosity=0.05)
     poisson = SpectralPoisson(n=10)

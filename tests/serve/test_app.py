@@ -131,7 +131,12 @@ def test_other_nodes_out(served):
             body = {"input": a.tolist(), "out": [20, 16]}
             answer = await client.post("/v1/surrogates/flow/predict", json=body)
             assert np.shape(answer.json()["output"]) == (1, 1, 20, 16)
-            for out, code in [("20", "bad_option"), ("a,b", "bad_option"), ("0,3", "bad_option"), ("4,-1", "bad_option")]:
+            for out, code in [
+                ("20", "bad_option"),
+                ("a,b", "bad_option"),
+                ("0,3", "bad_option"),
+                ("4,-1", "bad_option"),
+            ]:
                 error(await client.ask("flow", "predict", a, out=out), 422, code)
             error(await client.ask("flow", "predict", a, out="4000,4000"), 413, "too_large")
 
@@ -234,7 +239,11 @@ def test_what_is_not_there(served):
             body = npy(draw(served[0]))
             for kind, status in (("text/plain", 415), ("multipart/form-data; boundary=x", 415)):
                 headers = {"content-type": kind}
-                error(await client.post("/v1/surrogates/flow/predict", content=body, headers=headers), status, "unknown_form")
+                error(
+                    await client.post("/v1/surrogates/flow/predict", content=body, headers=headers),
+                    status,
+                    "unknown_form",
+                )
             headers = {"content-type": NPY, "content-encoding": "gzip"}
             error(await client.post("/v1/surrogates/flow/predict", content=body, headers=headers), 415, "encoded")
 
@@ -256,7 +265,11 @@ def test_bodies_are_bounded_before_they_are_read(served):
                 raise AssertionError
 
             error(await client.post(url, content=endless(), headers=headers), 413, "too_large")
-            error(await client.ask("flow", "predict", draw(served[0], batch=1), out="24,24", accept=JSON), 413, "too_large")
+            error(
+                await client.ask("flow", "predict", draw(served[0], batch=1), out="24,24", accept=JSON),
+                413,
+                "too_large",
+            )
             error(await client.ask("flow", "rollout", draw(served[0]), steps=10_000), 413, "too_large")
             assert client.service.held.bytes == 0
         async with service(served) as client:
@@ -396,7 +409,12 @@ def test_only_its_own_machine_without_a_token(served):
 def test_a_token(served):
     async def main():
         async with service(served, token="abc-123") as client:
-            headers = [{}, {"authorization": "abc-123"}, {"authorization": "Bearer abc-124"}, {"authorization": "Bearer "}]
+            headers = [
+                {},
+                {"authorization": "abc-123"},
+                {"authorization": "Bearer abc-124"},
+                {"authorization": "Bearer "},
+            ]
             for path in ("/v1/surrogates", "/metrics", "/v1/openapi.json"):
                 for given in headers:
                     answer = await client.get(path, headers=given)

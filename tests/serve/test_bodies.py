@@ -116,7 +116,9 @@ def test_forms():
         with pytest.raises(Refusal) as refused:
             form_of(kind, encoding)
         assert refused.value.status == 415
-    assert form_wanted(None, NPY) == form_wanted("*/*", NPY) == form_wanted("text/html, application/*;q=0.8", NPY) == NPY
+    assert (
+        form_wanted(None, NPY) == form_wanted("*/*", NPY) == form_wanted("text/html, application/*;q=0.8", NPY) == NPY
+    )
     assert form_wanted("application/x-hdf5, application/json", NPY) == HDF5
     assert form_wanted("application/x-hdf5;q=0, application/json", NPY) == JSON
     with pytest.raises(Refusal) as refused:

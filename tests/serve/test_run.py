@@ -82,7 +82,9 @@ def _strangers(url):
 
 def test_settings_reach_the_service(run, monkeypatch):
     told = {}
-    monkeypatch.setattr("pdeops.serve.run.run", lambda sources, limits, **others: told.update(others, of=sources, to=limits))
+    monkeypatch.setattr(
+        "pdeops.serve.run.run", lambda sources, limits, **others: told.update(others, of=sources, to=limits)
+    )
     monkeypatch.setenv("PDEOPS_TOKEN", "from the environment")
     words = "--batch 3 --wait-ms 2 --queue 5 --max-mb 7 --timeout 11 --threads 2 --device cuda --port 99 --host ::1"
     assert run("serve", "a", "b", *words.split())[0] == 0
@@ -144,12 +146,18 @@ def test_names(served, tmp_path):
     assert one_of(str(folder), "cpu").name == "mine"
     assert one_of(str(folder.parent), "cpu").card == {"licence": "MIT"}
     (folder / "card.json").write_text("{")
-    with pytest.raises(InputError, match="card.json is not valid JSON"):
+    with pytest.raises(InputError, match=r"card\.json is not valid JSON"):
         one_of(str(folder), "cpu")
     (folder / "card.json").unlink()
     assert one_of(str(folder), "cpu").card == {}
     assert one_of(f"other={folder}", "cpu").name == "other"
-    for source in ("some-fno", "hub:owner/some-fno@1a2b", "wandb:entity/project/some-fno:v3", "zoo:some-fno", "a/some-fno/"):
+    for source in (
+        "some-fno",
+        "hub:owner/some-fno@1a2b",
+        "wandb:entity/project/some-fno:v3",
+        "zoo:some-fno",
+        "a/some-fno/",
+    ):
         assert name_of(source) == "some-fno"
     with pytest.raises(InputError, match="the name 'a b'"):
         one_of(f"a b={folder}", "cpu")

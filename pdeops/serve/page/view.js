@@ -33,7 +33,11 @@ export function tell(info) {
   const nodes = info.space.map((axis) => axis.n).join(" × ");
   const settings = Object.entries(problem?.parameters ?? {}).map(([name, value]) => `${name} ${short(value)}`);
   const equation = [problem?.name ?? "no equation", ...settings].join(", ");
-  $("about").textContent = `${info.model}, ${info.parameters.toLocaleString("en")} parameters, ${nodes} nodes · ${equation}`;
+  const tested = info.card.test?.metrics?.relative_l2;
+  const known = tested === undefined ? "" : ` · mean error ${percent(tested)} of ${info.card.test.samples} test samples`;
+  const sizes = `${info.parameters.toLocaleString("en")} parameters, ${nodes} nodes`;
+  $("about").textContent = `${info.model}, ${sizes} · ${equation}${known}`;
+  $("about").title = info.card.problem?.equation ?? "";
   options(panels.input.part("select"), problem?.inputs ?? info.inputs);
   options(panels.prediction.part("select"), info.evolves ? info.fields : info.outputs);
   const flat = info.space.length === 1;
