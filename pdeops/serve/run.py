@@ -23,6 +23,7 @@ from pdeops.sources.zoo import CARD
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CONNECTIONS = 1024  # at once; uvicorn answers further ones with 503
+KEEP_ALIVE = 20  # seconds that a connection may be idle
 
 
 def run(
@@ -52,6 +53,7 @@ def _serve(served: Sequence[Served], limits: Limits, token: str | None, listener
     import uvicorn
 
     from pdeops.serve.app import create_app
+    from pdeops.serve.protocol import Protocol
 
     config = uvicorn.Config(
         create_app(served, limits, token),
@@ -59,7 +61,8 @@ def _serve(served: Sequence[Served], limits: Limits, token: str | None, listener
         access_log=False,
         server_header=False,
         ws="none",
-        http="h11",
+        http=Protocol,
+        timeout_keep_alive=KEEP_ALIVE,
         loop="asyncio",
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=int(limits.timeout) + 1,

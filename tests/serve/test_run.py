@@ -1,6 +1,7 @@
 """The command: a process that serves, refuses to be open to others, and ends when told."""
 
 import io
+import json
 import re
 import signal
 import socket
@@ -76,7 +77,9 @@ def _strangers(url):
             s.sendall(sent)
     with socket.create_connection((host, int(port))) as s:
         s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n")
-        assert s.recv(100).startswith(b"HTTP/1.1 400 ")
+        said = s.recv(1000)
+        assert said.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_http"
     assert httpx.get(url + "/health").status_code == 200
 
 
