@@ -19,6 +19,7 @@ from pdeops.commands import (
     leaderboard,
     report,
     resolutions,
+    serve,
     zoo,
 )
 
@@ -42,7 +43,21 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
     commands.add_parser("search", help="look for the best hyper-parameters: pdeops search model=fno data=ns2d")
     commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
-    shown = (demo, zoo, convert, data, evaluate, report, compare, leaderboard, resolutions, ensemble, calibrate, cards)
+    shown = (
+        demo,
+        zoo,
+        serve,
+        convert,
+        data,
+        evaluate,
+        report,
+        compare,
+        leaderboard,
+        resolutions,
+        ensemble,
+        calibrate,
+        cards,
+    )
     for command in shown:
         command.add(commands)
     return parser

@@ -312,6 +312,14 @@ class Surrogate(nn.Module):
             state = self.window.advance(state, u)
         return torch.cat(frames, dim=2)[:, :, :steps]
 
+    def accepted(self, a: Array) -> Tensor:
+        """`a` as `forward` takes it, on the surrogate's device, in its precision. Raises InputError as `predict` does,
+        and on values beyond the range of that precision."""
+        native = self._native(self._checked(a))
+        if not native.isfinite().all():
+            raise InputError(f"the input holds values beyond the range of {native.dtype}")
+        return native
+
     def _native(self, a: Tensor) -> Tensor:
         return a.to(self.normalize_in.mean)
 

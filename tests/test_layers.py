@@ -30,7 +30,7 @@ LEVELS = [
     {"sources"},
     {"tasks", "report"},
     {"app", "calibrating", "cards", "datasets", "ensembling", "environment", "overrides", "training", "refining"}
-    | {"resuming", "cli", "commands", "sweeps", "__main__"},
+    | {"resuming", "cli", "commands", "serve", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
