@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,8 +127,23 @@ class Surrogate(nn.Module):
 
         Raises InputError for a steady problem, and as `predict` does.
         """
-        with _inference(self):
-            return _like(a, self._frames(self._checked(a), steps))
+        return _like(a, self._frames(a, steps))
+
+    def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
+        """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end: `rollout`
+        piece by piece, with no more than the last of them kept.
+
+        Raises InputError as `rollout` does, when the first are asked for.
+        """
+        if not self.window.evolves:
+            other = "predict" if self.window.segment is None else "drive"
+            raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
+        state = self._native(self._checked(a))
+        while True:
+            with _inference(self):
+                u = self(state)
+                state = self.window.advance(state, u)
+            yield self.window.unstack(u)
 
     def drive(self, controls: Array, start: Array) -> Array:
         """The states (B, C_s, n) of a driven system on n nodes of t, from states (B, C_s) at the first of them under
@@ -204,8 +220,7 @@ class Surrogate(nn.Module):
                 f"a history of {history.shape[2]} frames; wanted {self.window.n_in}, {self.window.time_step:g} apart: "
                 "an error is judged from the last of them on"
             )
-        with _inference(self):
-            u = self._frames(exact, self.window.n_out if steps is None else steps)
+        u = self._frames(exact, self.window.n_out if steps is None else steps)
         frames = torch.cat([history, u.double()], dim=2)
         grid = self.window.frames_grid(frames.shape[2]).resized(frames.shape[2:])
         return self.window.problem_inputs(exact), frames, grid, self.window.n_in
@@ -217,17 +232,10 @@ class Surrogate(nn.Module):
 
     def _frames(self, a: Tensor, steps: int) -> Tensor:
         """The next `steps` frames (B, C, steps, *space)."""
-        if not self.window.evolves:
-            other = "predict" if self.window.segment is None else "drive"
-            raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
         if not isinstance(steps, int) or steps < 1:
             raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
-        state, frames = self._native(a), []
-        for _ in range(-(-steps // self.window.n_out)):
-            u = self(state)
-            frames.append(self.window.unstack(u))
-            state = self.window.advance(state, u)
-        return torch.cat(frames, dim=2)[:, :, :steps]
+        pieces = islice(self.frames(a), -(-steps // self.window.n_out))
+        return torch.cat(list(pieces), dim=2)[:, :, :steps]
 
     def _native(self, a: Tensor) -> Tensor:
         return a.to(self.normalize_in.mean)

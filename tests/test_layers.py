@@ -6,14 +6,14 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"clusters", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
+    {"clusters", "compilers", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "data"},
     {"surrogate"},
     {"saved"},
-    {"tasks", "report"},
+    {"tasks", "report", "inference"},
     {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
@@ -23,6 +23,7 @@ SAME_LEVEL = {
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
+    ("compilers", "errors"),
     ("config", "errors"),
     ("files", "errors"),
     ("points", "errors"),
