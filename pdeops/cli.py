@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pdeops import __version__
-from pdeops.commands import convert, data, export, leaderboard, predict, resolutions, rollout
+from pdeops.commands import calibrate, convert, data, ensemble, export, leaderboard, predict, resolutions, rollout
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +29,6 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
     commands.add_parser("search", help="look for the best hyper-parameters: pdeops search model=fno data=ns2d")
     commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
-    for command in (convert, data, export, leaderboard, predict, resolutions, rollout):
+    for command in (calibrate, convert, data, ensemble, export, leaderboard, predict, resolutions, rollout):
         command.add(commands)
     return parser

@@ -18,6 +18,7 @@ from pdeops.errors import InputError, first_line
 from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.base import Problem
 from pdeops.surrogate import CONFIG, FORMAT, WEIGHTS, Surrogate
+from pdeops.uncertainty.bands import Bands
 from pdeops.window import Window
 
 
@@ -37,8 +38,11 @@ def from_description(description: dict[str, Any]) -> Surrogate:
     model, window, problem = (from_config(description[key]) for key in ("model", "window", "problem"))
     if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
         raise InputError("this description does not hold a model, a window and a problem where they belong")
+    bands = [from_config(description.get(key)) for key in ("bands", "rollout_bands")]
+    if not all(isinstance(one, Bands | None) for one in bands):
+        raise InputError("this description does not hold bands where they belong")
     n_in, n_out = window.in_channels, window.out_channels
-    return Surrogate(model, window, _placeholder(n_in), _placeholder(n_out), problem)
+    return Surrogate(model, window, Normalizer.identity(n_in), Normalizer.identity(n_out), problem, *bands)
 
 
 def load(path: str | Path) -> Surrogate:
@@ -101,5 +105,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _placeholder(channels: int) -> Normalizer:
-    return Normalizer(torch.zeros(channels), torch.ones(channels))
+def check_vacant(directory: str | Path, force: bool) -> None:
+    """Raise InputError if a surrogate is there that would be overwritten, unless that is meant."""
+    if (Path(directory) / CONFIG).exists() and not force:
+        raise InputError(f"there is a surrogate in {directory}; replace it with --force, or choose another folder")

@@ -10,11 +10,24 @@ LEVELS = [
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
-    {"losses", "metrics", "refinement", "data"},
+    {"losses", "metrics", "refinement", "uncertainty", "data"},
     {"surrogate"},
     {"saved"},
     {"tasks", "report", "inference"},
-    {"app", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
+    {
+        "app",
+        "environment",
+        "overrides",
+        "training",
+        "refining",
+        "ensembling",
+        "calibrating",
+        "resuming",
+        "cli",
+        "commands",
+        "sweeps",
+        "__main__",
+    },
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
