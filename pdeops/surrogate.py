@@ -183,8 +183,8 @@ class Surrogate(nn.Module):
             return _like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
 
     def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
-        """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end: `rollout`
-        piece by piece, with no more than the last of them kept.
+        """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end:
+        `rollout` piece by piece, with no more than the last of them kept.
 
         Raises InputError as `rollout` does, when the first are asked for.
         """

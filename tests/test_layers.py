@@ -6,7 +6,20 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"clusters", "compilers", "errors", "files", "config", "constants", "grid", "kept", "memory", "points", "study", "watched"},
+    {
+        "clusters",
+        "compilers",
+        "errors",
+        "files",
+        "config",
+        "constants",
+        "grid",
+        "kept",
+        "memory",
+        "points",
+        "study",
+        "watched",
+    },
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},

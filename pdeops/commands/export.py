@@ -18,7 +18,7 @@ def add(commands: _SubParsersAction) -> None:
 
 def _export(options: Namespace) -> None:
     import pdeops
-    from pdeops.inference.export import BATCHES, export
+    from pdeops.inference.programs import BATCHES, export
 
     settings = {"nodes": options.nodes, "any_nodes": options.any_nodes, "overwrite": options.force}
     made = export(pdeops.load(options.source), options.out, **settings)

@@ -41,9 +41,9 @@ def how(options: Namespace) -> dict[str, Any]:
 
 def _predict(options: Namespace) -> None:
     import pdeops
+    from pdeops.inference.execution import running
     from pdeops.inference.inputs import array
     from pdeops.inference.predict import predict_file
-    from pdeops.inference.running import running
 
     points = None if options.points is None else array(options.points)
     with running(pdeops.load(options.source), **how(options)) as surrogate:

@@ -19,8 +19,8 @@ def add(commands: _SubParsersAction) -> None:
 def _rollout(options: Namespace) -> None:
     import pdeops
     from pdeops.errors import InputError
+    from pdeops.inference.execution import running
     from pdeops.inference.rollout import rollout_file
-    from pdeops.inference.running import running
 
     with running(pdeops.load(options.source), **how(options)) as surrogate:
         rolled = rollout_file(

@@ -34,11 +34,9 @@ def in_batches(
     return torch.cat(parts)
 
 
-def over(
-    n: int, size: int, call: Callable[[int, int], Result], *, fixed: bool = False
-) -> Iterator[tuple[int, Result]]:
-    """(i, call(i, j)) for ranges i:j of so many of 0 .. n. Where memory does not do, ranges are halved, for good, unless
-    their size is `fixed`. Raises InputError if one does not fit then."""
+def over(n: int, size: int, call: Callable[[int, int], Result], *, fixed: bool = False) -> Iterator[tuple[int, Result]]:
+    """(i, call(i, j)) for ranges i:j of so many of 0 .. n. Where memory does not do, ranges are halved, for good,
+    unless their size is `fixed`. Raises InputError if one does not fit then."""
     check_positive("inference", batch_size=size)
     first = 0
     while first < n:

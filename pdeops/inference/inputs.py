@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isclose
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,21 +18,6 @@ from pdeops.grid import Grid
 from pdeops.window import Window
 
 CLOSE = 1e-3  # relative, of lengths and times that foreign files hold as single numbers
-
-
-class Inputs(Protocol):
-    """Inputs of n samples; their lattice, and the time of the last frame of their histories."""
-
-    n: int
-    nodes: tuple[int, ...]
-    time: float
-    file: DataFile | None
-    codes: np.ndarray
-
-    def read(self, first: int, last: int) -> Tensor:
-        """a (B, C_in, *grid_in) of the samples first:last, of driven systems on all of their axis t. Raises InputError on
-        values that are not finite."""
-        ...
 
 
 def inputs(window: Window, path: str | Path, split: str | None = None) -> Inputs:
@@ -52,7 +36,8 @@ def inputs(window: Window, path: str | Path, split: str | None = None) -> Inputs
 class ArrayInputs:
     """The rows of an array in a file."""
 
-    time, file = 0.0, None
+    time: float = 0.0  # of the last frame of their histories
+    file: DataFile | None = None
 
     def __init__(self, window: Window, path: Path) -> None:
         self.path = path
@@ -67,7 +52,10 @@ class ArrayInputs:
         self.codes = np.full(self.n, SPLITS.index("test"), dtype=np.int8)
 
     def read(self, first: int, last: int) -> Tensor:
-        values = np.array(array(self.path)[first:last])  # the map is closed again: what it has read does not stay in memory
+        """a (B, C_in, *grid_in) of the samples first:last. Raises InputError on values that are not finite."""
+        values = np.array(
+            array(self.path)[first:last]
+        )  # the map is closed again: what it has read does not stay in memory
         return _finite(torch.from_numpy(values), self.path, range(first, last))
 
 
@@ -82,7 +70,7 @@ def array(path: str | Path) -> np.ndarray:
 
 
 class FileInputs:
-    """Samples of a data file: fields by their names, histories from its first frame on, as far apart as the window's."""
+    """Samples of a data file: fields by their names, histories from the first frame on, as far apart as the window's."""
 
     def __init__(self, window: Window, file: DataFile, split: str | None = None) -> None:
         self.window, self.file = window, file
@@ -108,6 +96,7 @@ class FileInputs:
         self.n, self.codes = len(self.samples), codes[self.samples]
 
     def read(self, first: int, last: int) -> Tensor:
+        """As of `ArrayInputs`; of driven systems on all of their axis t."""
         samples = self.samples[first:last]
         a = self._fields(self.window.inputs, samples)
         if self.window.evolves:
@@ -156,9 +145,13 @@ class FileInputs:
         last = (n_in - 1) * stride
         if stride < 1 or not isclose(stride * apart, step, rel_tol=CLOSE) or last >= len(times):
             raise InputError(
-                f"{self.file.path} has {len(times)} frames, {apart:g} apart; this surrogate takes {n_in}, {step:g} apart"
+                f"{self.file.path} has {len(times)} frames, {apart:g} apart; this surrogate takes {n_in}, "
+                f"{step:g} apart"
             )
         return slice(0, last + 1, stride), times[last]
+
+
+Inputs = ArrayInputs | FileInputs
 
 
 def over_nodes(window: Window, n: int) -> Grid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import h5py
 import numpy as np
@@ -16,7 +16,6 @@ from pdeops import __version__
 from pdeops.data.moments import Moments
 from pdeops.data.schema import Field, Spec, create
 from pdeops.errors import InputError
-from pdeops.files import atomically
 from pdeops.grid import Axis, Grid
 from pdeops.inference.inputs import Inputs
 from pdeops.surrogate import Surrogate

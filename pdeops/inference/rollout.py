@@ -154,6 +154,7 @@ def _driven(
         )
     controls = len(window.inputs)
     with atomically(out, overwrite=overwrite) as temporary:
+        opened: AbstractContextManager[Outputs]
         if out.suffix == ".npy":
             opened = nullcontext(Array(temporary, given.n, (len(window.targets), n), surrogate.normalize_in.mean.dtype))
         else:

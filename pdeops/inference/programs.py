@@ -20,7 +20,6 @@ from pdeops.compilers import check_compiler
 from pdeops.config import to_config
 from pdeops.errors import InputError, first_line
 from pdeops.files import atomically
-from pdeops.grid import Grid
 from pdeops.inference.outputs import check_target
 from pdeops.surrogate import Surrogate
 
