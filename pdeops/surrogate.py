@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -182,6 +183,17 @@ class Surrogate(nn.Module):
             space, error = self.window.bound.space.resized(u.shape[3:]), self._estimated(exact, u)
             return like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
 
+    def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
+        """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end:
+        `rollout` piece by piece, with no more than the last of them kept.
+
+        Raises InputError as `rollout` does, when the first are asked for.
+        """
+        self._check_evolves()
+        state = self._native(self._checked(a))
+        for pieces in zip(*(member._following(state) for member in self.members), strict=True):
+            yield mean_and_deviation(pieces)[0]
+
     def drive(self, controls: Array, start: Array) -> Array:
         """The states (B, C_s, n) of a driven system on n nodes of t, from states (B, C_s) at the first of them under
         controls (B, C, n): segment after segment, each from the last state of the one before.
@@ -296,21 +308,28 @@ class Surrogate(nn.Module):
 
     def _frames(self, a: Tensor, steps: int) -> tuple[Tensor, Tensor | None]:
         """The next `steps` frames (B, C, steps, *space), each member's from its own, as mean and deviation."""
-        if not self.window.evolves:
-            other = "predict" if self.window.segment is None else "drive"
-            raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
+        self._check_evolves()
         if not isinstance(steps, int) or steps < 1:
             raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
         return mean_and_deviation(member._followed(self._native(a), steps) for member in self.members)
 
+    def _check_evolves(self) -> None:
+        if not self.window.evolves:
+            other = "predict" if self.window.segment is None else "drive"
+            raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
+
     def _followed(self, state: Tensor, steps: int) -> Tensor:
         """The next `steps` frames by its own predictions, as the mean of an ensemble too."""
-        frames: list[Tensor] = []
-        for _ in range(-(-steps // self.window.n_out)):
-            u = self(state)
-            frames.append(self.window.unstack(u))
-            state = self.window.advance(state, u)
-        return torch.cat(frames, dim=2)[:, :, :steps]
+        pieces = islice(self._following(state), -(-steps // self.window.n_out))
+        return torch.cat(list(pieces), dim=2)[:, :, :steps]
+
+    def _following(self, state: Tensor) -> Iterator[Tensor]:
+        """The frames that follow an input in its own precision, n_out at a time, without end."""
+        while True:
+            with _inference(self):
+                u = self(state)
+                state = self.window.advance(state, u)
+            yield self.window.unstack(u)
 
     def accepted(self, a: Array) -> Tensor:
         """`a` as `forward` takes it, on the surrogate's device, in its precision. Raises InputError as `predict` does,

@@ -14,6 +14,7 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 
+from pdeops.compilers import check_compiler
 from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
 from pdeops.environment import environment
@@ -31,7 +32,7 @@ from pdeops.saved import read_checkpoint
 from pdeops.sources.load import load
 from pdeops.surrogate import LatticeWarning, Surrogate
 from pdeops.tasks.clock import Clock
-from pdeops.tasks.compiled import Compile, check_compiler
+from pdeops.tasks.compiled import Compile
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
 from pdeops.tasks.recomputed import Recompute
@@ -155,7 +156,7 @@ def _start(config: dict[str, Any]) -> Surrogate | None:
 def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
     """What can be refused before data are generated: compiler, sizes, optimiser, loss, another model's checkpoint."""
     if config["compile"]:
-        check_compiler()
+        check_compiler("compile=true", "train with compile=false")
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         check_resumable(config, None if saved else model)  # a fine-tuned one has the grids of its data

@@ -6,21 +6,8 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {
-        "allowance",
-        "arrays",
-        "clusters",
-        "errors",
-        "files",
-        "config",
-        "constants",
-        "grid",
-        "hints",
-        "kept",
-        "memory",
-        "plain_json",
-    }
-    | {"points", "study", "watched"},
+    {"allowance", "arrays", "clusters", "compilers", "config", "constants", "errors", "files", "grid", "hints", "kept"}
+    | {"memory", "plain_json", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
@@ -28,9 +15,9 @@ LEVELS = [
     {"surrogate", "spatial"},
     {"saved"},
     {"sources"},
-    {"tasks", "report"},
-    {"app", "calibrating", "cards", "datasets", "ensembling", "environment", "overrides", "training", "refining"}
-    | {"resuming", "cli", "commands", "serve", "sweeps", "__main__"},
+    {"tasks", "report", "inference"},
+    {"app", "calibrating", "cards", "cli", "commands", "datasets", "ensembling", "environment", "overrides"}
+    | {"refining", "resuming", "serve", "sweeps", "training", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
@@ -42,6 +29,7 @@ SAME_LEVEL = {
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
+    ("compilers", "errors"),
     ("config", "errors"),
     ("config", "hints"),
     ("files", "errors"),
