@@ -16,7 +16,19 @@ LEVELS = [
     {"saved"},
     {"sources"},
     {"tasks", "report"},
-    {"app", "cards", "environment", "overrides", "training", "refining", "resuming", "cli", "commands", "sweeps", "__main__"},
+    {
+        "app",
+        "cards",
+        "environment",
+        "overrides",
+        "training",
+        "refining",
+        "resuming",
+        "cli",
+        "commands",
+        "sweeps",
+        "__main__",
+    },
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}

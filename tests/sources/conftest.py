@@ -16,7 +16,9 @@ def surrogate():
     problem = Burgers1D(n=16)
     window = Window().on(problem.grid, problem.out_names, ())
     model = FNO(1, 1, window.grid_in, window.grid_out, width=4, modes=4, depth=1)
-    return Surrogate(model, window, Normalizer(torch.zeros(1), torch.ones(1)), Normalizer(torch.ones(1), torch.ones(1)), problem)
+    return Surrogate(
+        model, window, Normalizer(torch.zeros(1), torch.ones(1)), Normalizer(torch.ones(1), torch.ones(1)), problem
+    )
 
 
 @pytest.fixture
