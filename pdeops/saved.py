@@ -26,6 +26,7 @@ from pdeops.window import Window
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # of a format, to the next one
 MOST_NODES = 2**32
+LONGEST = 800  # characters of what is told of a foreign description
 
 
 def from_description(description: dict[str, Any], allowance: Allowance | None = None) -> Surrogate:
@@ -82,9 +83,9 @@ def load(path: str | Path) -> Surrogate:
     description, tensors = _read_checkpoint(path) if path.is_file() else _read_directory(path)
     size = sum(x.untyped_storage().nbytes() for x in tensors.values())
     try:
-        surrogate = from_description(description, Allowance(2**26 + 16 * size, 20_000 + 200 * len(tensors)))
+        surrogate = from_description(description, Allowance(2**25 + 8 * size, 2000 + 30 * len(tensors)))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {str(error)[:LONGEST]}") from error
     _check_weights(path, surrogate, tensors)
     surrogate.load_state_dict(tensors, assign=True)  # in the precision that was saved
     return surrogate.eval()
