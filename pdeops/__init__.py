@@ -14,7 +14,7 @@ _PUBLIC = {
     "Points": "pdeops.points",
     "Surrogate": "pdeops.surrogate",
     "Window": "pdeops.window",
-    "load": "pdeops.saved",
+    "load": "pdeops.sources.load",
 }
 __all__ = ["Axis", "Grid", "InputError", "Points", "Surrogate", "Window", "__version__", "load"]
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pdeops.errors import InputError
     from pdeops.grid import Axis, Grid
     from pdeops.points import Points
-    from pdeops.saved import load
+    from pdeops.sources.load import load
     from pdeops.surrogate import Surrogate
     from pdeops.window import Window
 

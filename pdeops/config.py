@@ -2,7 +2,8 @@
 
 Every pdeops class keeps each constructor argument as an attribute of the same name, so a model, a problem
 or a grid can be written down as `{"_target_": "pdeops...", argument: value, ...}` without a registry and
-without pickle. Only classes that pdeops itself defines are ever built from such a configuration.
+without pickle. Only what describes a surrogate or a data file is ever built from such a configuration
+(`BUILDABLE`): classes without effects on anything but themselves.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pdeops.errors import InputError
+from pdeops.errors import InputError, first_line
+from pdeops.hints import fits, hints_of, words
+
+PARTS = r"grid|window|(?:models|nn|problems|solvers|uncertainty)(?:\.(?!compiled\b)[a-z]\w*)+"
+BUILDABLE = re.compile(rf"(pdeops\.(?:{PARTS}))\.([A-Z]\w*)", re.ASCII)
 
 
 def to_config(obj: Any) -> Any:
@@ -38,7 +44,8 @@ def to_config(obj: Any) -> Any:
 def from_config(config: Any) -> Any:
     """Build what `to_config` described.
 
-    Raises InputError if a `_target_` is not a class defined by pdeops, or its arguments do not fit.
+    Raises InputError if a `_target_` is not a class of `BUILDABLE`, or its arguments do not fit, by type or by what its
+    constructor says of them.
     """
     if isinstance(config, list):
         return [from_config(v) for v in config]
@@ -47,21 +54,25 @@ def from_config(config: Any) -> Any:
     values = {k: from_config(v) for k, v in config.items() if k != "_target_"}
     if "_target_" not in config:
         return values
-    cls = _pdeops_class(config["_target_"])
+    cls = _buildable(config["_target_"])
+    hints = hints_of(cls)
     try:
+        for name, value in values.items():
+            if name in hints and not fits(value, hints[name]):
+                raise TypeError(f"{name}={_short(value)}, wanted {words(hints[name])}")
         return cls(**values)
-    except (TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # whatever a constructor runs into, the configuration is to blame
         raise InputError(
-            f"{config['_target_']} cannot be built from this configuration: {error}. "
+            f"{config['_target_']} cannot be built from this configuration: {first_line(error)}. "
             "It was probably written by another version of pdeops."
         ) from error
 
 
-def _pdeops_class(target: Any) -> type:
-    module, _, name = str(target).rpartition(".")
-    if module.startswith("pdeops."):
+def _buildable(target: Any) -> type:
+    if isinstance(target, str) and (match := BUILDABLE.fullmatch(target)):
+        module, name = match.groups()
         try:
             cls = getattr(import_module(module), name, None)
         except ImportError:
@@ -69,9 +80,14 @@ def _pdeops_class(target: Any) -> type:
         if isinstance(cls, type) and cls.__module__ == module:
             return cls
     raise InputError(
-        f"refused to build {target!r}: a saved configuration may only name classes that pdeops defines, "
-        "so that opening a file never runs foreign code."
+        f"refused to build {_short(target)}: a saved configuration may only name pdeops' own grids, windows, models, "
+        "problems and their parts, so that opening a file never runs anything else."
     )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def fingerprint(config: Any) -> str:

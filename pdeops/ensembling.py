@@ -21,27 +21,16 @@ DATA = ("_target_", "file", "n", "seed", "split")  # what of a run's data says w
 
 
 def ensemble(sources: Sequence[str | Path]) -> Surrogate:
-    """The mean of the surrogates at `sources`: whatever `pdeops.load` takes, or folders that hold several, as a sweep's.
+    """The mean of the surrogates at `sources`: whatever `pdeops.load` takes, or folders of several (a sweep's).
 
-    Of an ensemble its members come in; bands do not, as they are of other predictions. Raises InputError unless there are two members or more, of the same window, problem, data (where runs tell) and precision, and of
-    different weights.
+    Of an ensemble its members come in; bands do not, as they are of other predictions. Raises InputError unless there
+    are two members or more, of one window, problem, data (where runs tell) and precision, and of different weights.
     """
     named = [(name, member) for source in sources for name, s in _found(source) for member in s.members]
     if len(named) < 2:
         raise InputError(f"{len(named)} surrogate in {', '.join(map(str, sources))}: an ensemble needs two or more")
-    first, mine = named[0][0], _description(*named[0])
-    for name, member in named[1:]:
-        if changed := differences(mine, _description(name, member)):
-            key, here, there = changed[0]
-            raise InputError(
-                f"members of an ensemble share window, problem, data and precision; {key} is {here!r} in {first} and "
-                f"{there!r} in {name}"
-            )
-    for (name, one), (other, two) in combinations(named, 2):
-        if _same_weights(one, two):
-            raise InputError(
-                f"{name} and {other} have the same weights: train members with different seeds (-m seed=0,1)"
-            )
+    for one, other in combinations(named, 2):
+        _check(one, other)
     parts = [Part(s.model, s.normalize_in, s.normalize_out) for _, s in named]
     window, like = named[0][1].window, parts[0].normalize_in.mean
     i, o = (Normalizer.identity(channels).to(like) for channels in (window.in_channels, window.out_channels))
@@ -58,18 +47,33 @@ def _found(source: str | Path) -> Iterator[tuple[Path, Surrogate]]:
         yield file.parent.parent, load(file.parent)
 
 
+def _check(one: tuple[Path, Surrogate], other: tuple[Path, Surrogate]) -> None:
+    """Raise InputError unless both can be members of one ensemble."""
+    mine, theirs = _description(*one), _description(*other)
+    shared = mine.keys() & theirs.keys()
+    if changed := differences({key: mine[key] for key in shared}, {key: theirs[key] for key in shared}):
+        key, here, there = changed[0]
+        raise InputError(
+            f"members of an ensemble share window, problem, data and precision; {key} is {here!r} in {one[0]} and "
+            f"{there!r} in {other[0]}"
+        )
+    weights, others = (surrogate.model.state_dict() for _, surrogate in (one, other))
+    if weights.keys() == others.keys() and all(torch.equal(weights[key], others[key]) for key in weights):
+        raise InputError(
+            f"{one[0]} and {other[0]} have the same weights: train members with different seeds (-m seed=0,1)"
+        )
+
+
 def _description(folder: Path, surrogate: Surrogate) -> dict[str, Any]:
-    described = surrogate.describe()
-    run = folder.parent if folder.name == "surrogate" else folder
-    data = json.loads((run / "config.json").read_text())["data"] if (run / "config.json").is_file() else {}
-    return {
-        "window": described["window"],
-        "problem": described["problem"],
-        "data": {key: data.get(key) for key in DATA} if data else None,
+    """What members share, of the data as far as a run's folder tells."""
+    whole = surrogate.describe()
+    found = {
+        "window": whole["window"],
+        "problem": whole["problem"],
         "precision": str(surrogate.normalize_in.mean.dtype),
     }
-
-
-def _same_weights(one: Surrogate, other: Surrogate) -> bool:
-    mine, theirs = one.model.state_dict(), other.model.state_dict()
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
+    config = (folder.parent if folder.name == "surrogate" else folder) / "config.json"
+    if config.is_file():
+        data = json.loads(config.read_text())["data"]
+        found["data"] = {key: data.get(key) for key in DATA}
+    return found

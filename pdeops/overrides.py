@@ -7,12 +7,11 @@ of the wrong type are found at once, with the nearest names. The root is checked
 from __future__ import annotations
 
 import inspect
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -23,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdeops.errors import InputError, did_you_mean, first_line, nearest
+from pdeops.hints import fits, hints_of, words
 
 GIVEN = {"self", "in_channels", "out_channels", "grid_in", "grid_out", "window", "problem", "ahead"}  # not by users
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
@@ -33,9 +33,9 @@ class Run:
     """The keys of `conf/train.yaml` that are not built by a `_target_`.
 
     train, test: what to do; compile: the model by torch.compile; recompute: what is in its blocks for the backward
-    pass; ckpt_path: a checkpoint to resume from (training) or to test, or `auto`, the newest in the run's folder;
-    init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights and of the
-    order of samples.
+    pass; report: whether a tested run leaves report.html; ckpt_path: a checkpoint to resume from (training) or to test,
+    or `auto`, the newest in the run's folder; init_from: a saved surrogate whose weights and normalisation are the
+    start; seed: of initial weights and of the order of samples.
     """
 
     seed: int
@@ -43,6 +43,7 @@ class Run:
     test: bool
     compile: bool
     recompute: bool
+    report: bool
     name: str
     ckpt_path: str | None
     init_from: str | None
@@ -140,7 +141,7 @@ def _check_node(node: Any, where: str) -> None:
                     if where == "model":
                         message += f" If an experiment sets it for another model, leave it out: '~model.{key}'"
                     raise InputError(message)
-        hints = _hints(target)
+        hints = hints_of(target)
     elif where in GROUPS and where not in ("callbacks", "logger"):
         raise InputError(f"{where} has no _target_: it must say which class to build")
     for key, value in node.items():
@@ -158,72 +159,16 @@ def _target(name: Any, where: str) -> Any:
         raise InputError(f"{where}._target_={name!r} cannot be imported: {error.__cause__ or error}") from error
 
 
-def _hints(target: Any) -> Mapping[str, Any]:
-    try:
-        if inspect.isclass(target) and not hasattr(target, "__dataclass_fields__"):
-            return typing.get_type_hints(target.__init__)
-        return typing.get_type_hints(target)
-    except (NameError, TypeError):  # annotations that exist for type checkers only
-        return {}
-
-
 def _check_type(value: Any, wanted: Any, where: str) -> None:
-    if not _fits(value, wanted):
+    if not fits(value, wanted):
         group = where.rpartition(".")[2]
         if is_group(group) and inspect.isclass(wanted):
             raise InputError(
-                f"{where}={value!r}: wanted {_words(wanted)}, chosen by {group}=NAME of {', '.join(_names(group))}"
+                f"{where}={value!r}: wanted {words(wanted)}, chosen by {group}=NAME of {', '.join(_names(group))}"
             )
-        named = isinstance(value, str) and "one of" in _words(wanted)
+        named = isinstance(value, str) and "one of" in words(wanted)
         got = "" if named else f", got {type(value).__name__}"
-        raise InputError(f"{where}={value!r}: wanted {_words(wanted)}{got}")
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    """Whether a plain value may stand for an annotated parameter; objects are left to their constructors."""
-    origin = get_origin(wanted)
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, option) for option in get_args(wanted))
-    if origin is Literal:
-        return value in get_args(wanted)
-    if wanted in (None, type(None)):
-        return value is None
-    if value is None:
-        return not inspect.isclass(origin or wanted) or wanted is object
-    if wanted is bool:
-        return isinstance(value, bool)
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted in (str, Path):
-        return isinstance(value, str)
-    if inspect.isclass(origin) and issubclass(origin, Mapping):
-        return isinstance(value, dict)
-    if inspect.isclass(origin) and issubclass(origin, Sequence):
-        items = get_args(wanted)
-        return isinstance(value, list) and (not items or all(_fits(v, items[0]) for v in value))
-    if isinstance(value, bool | int | float | str) and inspect.isclass(wanted):
-        return not getattr(wanted, "_is_protocol", False) and isinstance(value, wanted)
-    return True
-
-
-def _words(wanted: Any) -> str:
-    origin = get_origin(wanted)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_words(option) for option in get_args(wanted))
-    if origin is Literal:
-        return "one of " + ", ".join(repr(v) for v in get_args(wanted))
-    if wanted in (None, type(None)):
-        return "null"
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
-    if origin is not None and inspect.isclass(origin) and issubclass(origin, Sequence):
-        items = get_args(wanted)
-        if not items:
-            return "a list"
-        item = _words(items[0])
-        return f"a list, each {item}" if get_origin(items[0]) is Literal else f"a list of {item.split(' ', 1)[-1]}s"
-    return names.get(wanted, getattr(wanted, "__name__", str(wanted)))
+        raise InputError(f"{where}={value!r}: wanted {words(wanted)}{got}")
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:

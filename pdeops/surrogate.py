@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pdeops import __version__
+from pdeops.arrays import like, real
 from pdeops.config import to_config
 from pdeops.errors import InputError
 from pdeops.files import atomically
@@ -30,7 +31,7 @@ from pdeops.refinement.refine import Method, refine
 from pdeops.refinement.refined import Refined
 from pdeops.uncertainty.bands import Bands, Uncertainty, uncertainty
 from pdeops.uncertainty.ensemble import Ensemble, mean_and_deviation
-from pdeops.window import Window
+from pdeops.window import Batch, Window
 
 FORMAT = 1
 CONFIG, WEIGHTS = "surrogate.json", "weights.safetensors"
@@ -157,11 +158,11 @@ class Surrogate(nn.Module):
             exact = self._checked(a)
             x = self._native(exact)
             if not return_uncertainty:
-                return _like(a, self(x, out))
+                return like(a, self(x, out))
             u, deviation = mean_and_deviation(member(x, out) for member in self.members)
             place = out if isinstance(out, Tensor) else self._lattice(out, u.shape[2:])
             error = self._estimated(exact, self.window.unstack(u)) if out is None and self.window.evolves else None
-            return _like(a, (u, uncertainty(u, deviation, self.bands, place, error)))
+            return like(a, (u, uncertainty(u, deviation, self.bands, place, error)))
 
     @overload
     def rollout(self, a: Array, steps: int, return_uncertainty: Literal[False] = False) -> Array: ...
@@ -178,9 +179,9 @@ class Surrogate(nn.Module):
             exact = self._checked(a)
             u, deviation = self._frames(exact, steps)
             if not return_uncertainty:
-                return _like(a, u)
+                return like(a, u)
             space, error = self.window.bound.space.resized(u.shape[3:]), self._estimated(exact, u)
-            return _like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
+            return like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
 
     def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
         """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end:
@@ -200,10 +201,10 @@ class Surrogate(nn.Module):
         Raises InputError where the window has no `segment`, on an n that is no whole number of segments, and as
         `predict` does.
         """
-        given = _real("controls", controls), _real("a start", start)
+        given = real("controls", controls), real("a start", start)
         a = self._native(self._checked(self._segments(*given))).unflatten(0, (len(controls), -1))
         with _inference(self):
-            return _like(controls, mean_and_deviation(member._states(a) for member in self.members)[0])
+            return like(controls, mean_and_deviation(member._states(a) for member in self.members)[0])
 
     def _states(self, a: Tensor) -> Tensor:
         """(B, K, C + C_s, nodes), the segments of each trajectory -> (B, C_s, n)."""
@@ -211,6 +212,14 @@ class Surrogate(nn.Module):
         for segment in inputs.unbind(1):
             states.append(self(self.window.driven(segment, states[-1][..., -1]))[..., 1:])
         return torch.cat(states, dim=2)
+
+    def along(self, batch: Batch) -> Tensor:
+        """What is predicted of a batch of whole trajectories (`data.dataset.Trajectories`) from their first inputs: a
+        `rollout` of as many frames, or the driven states (`drive`) from the first of them."""
+        assert batch.u is not None
+        if self.window.segment is None:
+            return self.rollout(batch.a, batch.u.shape[2])
+        return self.drive(batch.a[:, : len(self.window.inputs)], batch.u[..., 0])
 
     def _segments(self, controls: Tensor, start: Tensor) -> Tensor:
         """Inputs (B K, C + C_s, nodes) of all K segments of each trajectory, every one from its start."""
@@ -322,11 +331,19 @@ class Surrogate(nn.Module):
                 state = self.window.advance(state, u)
             yield self.window.unstack(u)
 
+    def accepted(self, a: Array) -> Tensor:
+        """`a` as `forward` takes it, on the surrogate's device, in its precision. Raises InputError as `predict` does,
+        and on values beyond the range of that precision."""
+        native = self._native(self._checked(a))
+        if not native.isfinite().all():
+            raise InputError(f"the input holds values beyond the range of {native.dtype}")
+        return native
+
     def _native(self, a: Tensor) -> Tensor:
         return a.to(self.normalize_in.mean)
 
     def _checked(self, a: Tensor | np.ndarray) -> Tensor:
-        a = _real("an input", a).to(self.normalize_in.mean.device)
+        a = real("an input", a).to(self.normalize_in.mean.device)
         names, axes = self.window.in_names, self.window.grid_in.names
         if a.ndim != len(axes) + 2 or a.shape[1] != len(names) or not len(a):
             raise InputError(
@@ -365,14 +382,6 @@ class Surrogate(nn.Module):
         return directory
 
 
-def _like(a: Tensor | np.ndarray, u: Any) -> Any:
-    """Tensors, those in a tuple too, as arrays if `a` is one."""
-    if isinstance(u, tuple):
-        values = [_like(a, x) for x in u]
-        return type(u)(*values) if hasattr(u, "_fields") else tuple(values)
-    return u.cpu().numpy() if isinstance(u, Tensor) and isinstance(a, np.ndarray) else u
-
-
 @contextmanager
 def _inference(module: nn.Module) -> Iterator[None]:
     """No gradients and evaluation mode; the former mode is restored."""
@@ -383,16 +392,6 @@ def _inference(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(training)
-
-
-def _real(name: str, a: Tensor | np.ndarray) -> Tensor:
-    """A tensor of what users give. Raises InputError unless it is a tensor or an array of real numbers."""
-    if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
-        a = torch.from_numpy(np.array(a, dtype=np.float64 if a.dtype.kind == "f" else np.float32))
-    if not isinstance(a, Tensor) or a.is_complex():
-        kind = getattr(a, "dtype", type(a).__name__)
-        raise InputError(f"got {name} of {kind}; wanted a tensor or an array of real numbers")
-    return a
 
 
 def _imposes(problem: Problem) -> bool:

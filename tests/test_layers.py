@@ -6,51 +6,32 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {
-        "clusters",
-        "compilers",
-        "errors",
-        "files",
-        "config",
-        "constants",
-        "grid",
-        "kept",
-        "memory",
-        "points",
-        "study",
-        "watched",
-    },
+    {"allowance", "arrays", "clusters", "compilers", "config", "constants", "errors", "files", "grid", "hints", "kept"}
+    | {"memory", "plain_json", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
     {"losses", "metrics", "refinement", "uncertainty", "data"},
-    {"surrogate"},
+    {"surrogate", "spatial"},
     {"saved"},
+    {"sources"},
     {"tasks", "report", "inference"},
-    {
-        "app",
-        "environment",
-        "overrides",
-        "training",
-        "refining",
-        "ensembling",
-        "calibrating",
-        "resuming",
-        "cli",
-        "commands",
-        "sweeps",
-        "__main__",
-    },
+    {"app", "calibrating", "cards", "cli", "commands", "datasets", "ensembling", "environment", "overrides"}
+    | {"refining", "resuming", "serve", "sweeps", "training", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
 SAME_LEVEL = {
+    ("allowance", "errors"),
+    ("arrays", "errors"),
+    ("plain_json", "errors"),
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
     ("compilers", "errors"),
     ("config", "errors"),
+    ("config", "hints"),
     ("files", "errors"),
     ("points", "errors"),
     ("points", "watched"),

@@ -54,10 +54,14 @@ def shell_spectrum(u: Tensor, grid: Grid) -> Tensor:
     for axis in grid:
         if not axis.periodic:
             raise InputError(f"axis {axis.name!r} has {axis.nodes} nodes; a Fourier spectrum needs periodic axes")
+    return band_energy(u, grid, shell_edges(grid)) / 2
+
+
+def shell_edges(grid: Grid) -> list[float]:
+    """Between the shells k = 0, 1, ...: (k + 1/2) 2 pi / L, L the longest side, to the corner of the grid's modes."""
     longest = max(axis.length for axis in grid)
     corner = sqrt(sum((axis.n // 2 * longest / axis.length) ** 2 for axis in grid))
-    shells = floor(corner + 0.5) + 1
-    return band_energy(u, grid, [2 * pi / longest * (k + 0.5) for k in range(shells - 1)]) / 2
+    return [2 * pi / longest * (k + 0.5) for k in range(floor(corner + 0.5))]
 
 
 def nyquist(grid: Grid) -> float:

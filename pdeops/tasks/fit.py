@@ -17,9 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pdeops.errors import InputError
-from pdeops.metrics.panel import Panel
-from pdeops.metrics.residual import residual_norm
-from pdeops.metrics.rollout import errors_by_segment
+from pdeops.metrics.scores import Scores, counted
 from pdeops.surrogate import Surrogate
 from pdeops.tasks.sharding import shard
 from pdeops.tasks.unrolled import Rollout, check, longest, steps_in, unrolled_loss
@@ -61,7 +59,7 @@ class Fit(L.LightningModule):
         self.seed, self.settings = seed, settings
         self.description: dict[str, Any] = {}  # of a surrogate that is sharded, which has other classes
         self.rate: float | None = None  # instead of the optimiser's own (`FindRate`)
-        self.panel = Panel(surrogate.window.grid_out.space)
+        self.scores = Scores(surrogate.window, surrogate.problem)
         self.results: dict[str, float] = {}
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
         self._losses, self._samples = torch.zeros((), dtype=torch.float64), 0  # of this epoch, summed
@@ -146,6 +144,7 @@ class Fit(L.LightningModule):
                 f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}. Lower optimizer.lr, set "
                 "trainer.gradient_clip_val=1, or look for bad values with: pdeops data check FILE"
             )
+        self.log("train/rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             error = self.trainer.callback_metrics.get("val/relative_l2")
@@ -164,7 +163,7 @@ class Fit(L.LightningModule):
         self._add("val/loss", loss.expand(len(u)))
         if batch.u is not None:
             frames, truth = self.surrogate.window.unstack(u), self.surrogate.window.unstack(batch.u)
-            self._add("val/relative_l2", self.panel.only("relative_l2", frames, truth))
+            self._add("val/relative_l2", self.scores.panel.only("relative_l2", frames, truth))
 
     def on_validation_epoch_end(self) -> None:
         for name, value in self._means().items():
@@ -172,47 +171,13 @@ class Fit(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Loader 0: windows or segments. Loader 1: whole trajectories, rolled out from their first history or state."""
-        window = self.surrogate.window
+        assert batch.u is not None
         if dataloader_idx == 0:
-            u = window.unstack(self.surrogate(batch.a, batch.out))
-            found = self.panel(u, window.unstack(batch.u))  # type: ignore[arg-type]
-            problem = self.surrogate.problem
-            if problem is not None and not window.evolves:
-                for name, field in (("residual", u), ("residual_truth", window.unstack(batch.u))):  # type: ignore[arg-type]
-                    found[name] = residual_norm(problem, batch.a, field, window.grid_out)
-        elif window.segment is not None:
-            found = {f"rollout/{k}": v for k, v in self._driven(batch).items()}
+            found = self.scores.outputs(batch.a, self.surrogate(batch.a, batch.out), batch.u)
         else:
-            truth = batch.u
-            assert truth is not None
-            u = self.surrogate.rollout(batch.a, truth.shape[2])
-            times = window.time_step * torch.arange(1, truth.shape[2] + 1)
-            found = {f"rollout/{k}": v for k, v in self.panel.rollout(u, truth, times).items()}
-            found |= {f"rollout/{k}": v for k, v in self._residuals(batch.a, u, truth).items()}
+            found = self.scores.trajectories(batch.a, self.surrogate.along(batch), batch.u)
         for name, value in found.items():
             self._add(f"test/{name}", value)
-
-    def _driven(self, batch: Batch) -> dict[str, Tensor]:
-        """Of driven trajectories, segment after segment: the panel, and the errors of each segment, the first one 1."""
-        window, truth = self.surrogate.window, batch.u
-        assert truth is not None
-        assert window.segment is not None
-        u = self.surrogate.drive(batch.a[:, : len(window.inputs)], truth[..., 0])
-        found = Panel(window.bound)(u, truth)
-        each = errors_by_segment(u, truth, window.bound[0], window.segment)
-        return found | {f"relative_l2[{k}]": error for k, error in enumerate(each.unbind(-1), 1)}
-
-    def _residuals(self, a: Tensor, u: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """The PDE's residual (`weak_norm`) along rollouts, and along the reference: the floor that snapshots allow."""
-        problem, window = self.surrogate.problem, self.surrogate.window
-        if problem is None:
-            return {}
-        history = window.history_frames(a)
-        grid = window.frames_grid(history.shape[2] + u.shape[2])
-        found = {}
-        for name, frames in (("residual", u), ("residual_truth", truth)):
-            found[name] = residual_norm(problem, a, torch.cat([history, frames], dim=2), grid)
-        return found
 
     def on_test_epoch_end(self) -> None:
         self.results = self._means()
@@ -229,10 +194,8 @@ class Fit(L.LightningModule):
             self._samples = int(samples)
 
     def _add(self, name: str, value: Tensor) -> None:
-        """Collect one value per sample (and channel). A correlation that does not exist counts for nothing."""
-        value = value.detach().double().cpu()
-        if name.endswith("pearson"):
-            value = value[~value.isnan()]
+        """Collect one value per sample (and channel)."""
+        value = counted(name, value.detach().double().cpu())
         self._sums[name] += torch.stack([value.sum(), torch.tensor(float(value.numel()), dtype=torch.float64)])
 
     def _means(self) -> dict[str, float]:

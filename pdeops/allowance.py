@@ -1,0 +1,68 @@
+"""A limit to what the code within may make: for what follows a description that anybody may have written."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from pdeops.errors import InputError
+
+WIDEST = 16  # bytes of a number
+
+
+class Allowance(TorchDispatchMode):
+    """Refuses, before it is made, the tensor with which all that were made within would hold more than so many bytes,
+    and the operation after so many.
+
+    with Allowance(limit, operations): ...
+    What may be too large, by the sizes and numbers that go into an operation, is tried without values first. Raises
+    InputError.
+    """
+
+    def __init__(self, limit: int, operations: int) -> None:
+        super().__init__()
+        self.limit, self.operations = limit, operations
+        self._bytes = self._done = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled within; to say so to the compiler would take a second to load it."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self._done += 1
+        if self._done > self.operations:
+            raise InputError(f"more than {self.operations:,} operations to build it")
+        if func._schema.is_mutable:  # makes nothing
+            return func(*args, **kwargs)
+        if self._bytes + WIDEST * _most(func, (args, kwargs)) > self.limit:
+            with_device = any(a.name == "device" for a in func._schema.arguments)
+            nowhere = {"device": torch.device("meta")} if with_device else {}
+            self._check(func(*tree_map(_hollow, args), **tree_map(_hollow, kwargs) | nowhere))
+        made = func(*args, **kwargs)
+        self._bytes = self._check(made)
+        return made
+
+    def _check(self, found: Any) -> int:
+        """The bytes made, with those of what was found."""
+        total = self._bytes + sum(x.numel() * x.element_size() for x in tree_leaves(found) if isinstance(x, Tensor))
+        if total > self.limit:
+            raise InputError(f"more than {self.limit / 2**20:,.0f} MiB to build it")
+        return total
+
+
+def _most(func: Any, given: Any) -> int:
+    """A bound of the numbers in what an operation makes: the product of all sizes that it knows of."""
+    leaves = tree_leaves(given)
+    sizes = [x.numel() for x in leaves if isinstance(x, Tensor)] + [abs(x) for x in leaves if type(x) is int]
+    return prod(max(1, size) for size in sizes) ** (2 if "eye" in func.name() else 1)
+
+
+def _hollow(x: Any) -> Any:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta") if isinstance(x, Tensor) else x
