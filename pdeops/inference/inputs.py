@@ -70,7 +70,7 @@ def array(path: str | Path) -> np.ndarray:
 
 
 class FileInputs:
-    """Samples of a data file: fields by their names, histories from the first frame on, spaced as the window's."""
+    """Samples of a data file: fields by their names, histories from the first frame on, at the window's distances."""
 
     def __init__(self, window: Window, file: DataFile, split: str | None = None) -> None:
         self.window, self.file = window, file

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,7 +73,8 @@ def export(
     shape = _shape(surrogate, nodes)
     program = _traced(whole, shape, any_nodes)
     description = _described(whole, shape, program)
-    with TemporaryDirectory() as folder, torch.no_grad():
+    with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of its own doing
         file = Path(folder) / f"program{suffix}"
         _WRITERS[suffix](program, file, description)
         difference = _verified(whole, _LOADERS[suffix](file), shape, any_nodes)
@@ -188,7 +191,13 @@ def _uneven(i: int, n: int) -> int:
 
 
 def _write_onnx(program: ExportedProgram, path: Path, description: dict[str, Any]) -> None:
-    made: Any = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["a"], output_names=["u"])
+    told = logging.getLogger("torch.onnx._internal.exporter")  # of packages that are not needed, as warnings
+    level = told.level
+    told.setLevel(logging.ERROR)
+    try:
+        made: Any = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["a"], output_names=["u"])
+    finally:
+        told.setLevel(level)
     made.model.metadata_props[METADATA] = json.dumps(description)
     made.save(path, external_data=False)
 
