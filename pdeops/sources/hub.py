@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from typing import Any
 
 from pdeops.clusters import package
 from pdeops.errors import InputError, first_line
@@ -94,7 +95,7 @@ def _reported(place: str) -> Iterator[None]:
     """The Hub's errors in words."""
     from huggingface_hub import errors
 
-    transport, *_ = errors.HfHubHTTPError.__bases__  # the root of its HTTP client's errors: clients change
+    transport: Any = errors.HfHubHTTPError.__bases__[0]  # the root of its HTTP client's errors: clients change
 
     try:
         yield
