@@ -20,7 +20,7 @@ from typing import Any
 from pdeops.errors import InputError, first_line
 from pdeops.hints import fits, hints_of, words
 
-PARTS = r"grid|window|(?:models|nn|problems|solvers)(?:\.(?!compiled\b)[a-z]\w*)+"
+PARTS = r"grid|window|(?:models|nn|problems|solvers|uncertainty)(?:\.(?!compiled\b)[a-z]\w*)+"
 BUILDABLE = re.compile(rf"(pdeops\.(?:{PARTS}))\.([A-Z]\w*)", re.ASCII)
 
 

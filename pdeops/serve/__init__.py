@@ -1,0 +1,1 @@
+"""`pdeops serve`: surrogates over HTTP, and a page to try them on."""
