@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 READY = $(VENV)/.ready
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all check docs clean
 
 demo: $(READY)
 	$(RUN) train.py experiment=demo
@@ -20,6 +20,9 @@ check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: $(READY)  # into site/
+	$(VENV)/bin/mkdocs build --strict
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  (echo "pdeops needs Python 3.11 to 3.13; $(PYTHON) is `$(PYTHON) --version`. Use: make PYTHON=/path/to/python" && exit 1)
@@ -28,4 +31,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache

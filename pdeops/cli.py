@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from pdeops import __version__
-from pdeops.commands import cards, convert, data, leaderboard, resolutions, serve, zoo
+
+SURROGATES = ("demo", "zoo", "predict", "rollout", "serve", "evaluate", "report", "compare")
+FILES = ("convert", "data", "leaderboard", "resolutions", "ensemble", "calibrate", "export", "cards")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +32,6 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train and test: pdeops train model=fno data=ns2d (Hydra overrides)")
     commands.add_parser("search", help="look for the best hyper-parameters: pdeops search model=fno data=ns2d")
     commands.add_parser("generate", help="make a data file: pdeops generate data=ns2d data.n=64 (Hydra overrides)")
-    for command in (zoo, serve, convert, data, leaderboard, resolutions, cards):
-        command.add(commands)
+    for name in SURROGATES + FILES:
+        import_module(f"pdeops.commands.{name}").add(commands)
     return parser

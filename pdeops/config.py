@@ -20,7 +20,7 @@ from typing import Any
 from pdeops.errors import InputError, first_line
 from pdeops.hints import fits, hints_of, words
 
-PARTS = r"grid|window|(?:models|nn|problems|solvers)(?:\.(?!compiled\b)[a-z]\w*)+"
+PARTS = r"grid|window|(?:models|nn|problems|solvers|uncertainty)(?:\.(?!compiled\b)[a-z]\w*)+"
 BUILDABLE = re.compile(rf"(pdeops\.(?:{PARTS}))\.([A-Z]\w*)", re.ASCII)
 
 
@@ -58,7 +58,7 @@ def from_config(config: Any) -> Any:
     hints = hints_of(cls)
     try:
         for name, value in values.items():
-            if name in hints and not fits(value, hints[name]):
+            if name in hints and not fits(value, hints[name], built=True):
                 raise TypeError(f"{name}={_short(value)}, wanted {words(hints[name])}")
         return cls(**values)
     except InputError:

@@ -16,15 +16,15 @@ Build = Callable[[Any, Any, torch.dtype, torch.device], Tensor]
 def constant(build: Build) -> Build:
     """Keep what `build(what, sizes, dtype, device)` makes; `what` hashable, `sizes` a tuple of whole numbers.
 
-    A compiled graph of fixed sizes reads it as a constant if an eager call has built it before; where sizes are
-    symbols, and in what is exported, building it is part of the graph. What is kept is never an inference tensor, which
+    A compiled graph or an exported program of fixed sizes reads it as a constant if an eager call has built it before;
+    where sizes are symbols building it is part of the graph. What is kept is never an inference tensor, which
     could not serve a later training step, nor one of a tracer's.
     """
     kept: dict[Any, Tensor] = {}
 
     def read(what: Hashable, sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
         tracing = torch.compiler.is_compiling()  # in exports as well
-        if (torch.compiler.is_exporting() or _symbolic(sizes)) if tracing else _faking():
+        if _symbolic(sizes) if tracing else _faking():
             return build(what, sizes, dtype, device)
         key = (what, *map(int, sizes), dtype, device)
         if key not in kept:

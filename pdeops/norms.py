@@ -48,7 +48,7 @@ class _Weights:
         return self._cast[key]
 
 
-def _root(s: Tensor, p: float) -> Tensor:
+def root(s: Tensor, p: float) -> Tensor:
     """s^(1/p) for s >= 0, with derivative 0 (not infinity) at s = 0."""
     positive = s > 0
     root = torch.where(positive, s, 1.0)
@@ -84,7 +84,7 @@ class Lp:
             return u.abs().amax(self._dims)
         u = _exact(u)
         powers = _squares(u) if self.p == 2 else u.abs().pow(self.p)
-        return _root((self._weights.like(powers) * powers).sum(self._dims), self.p)
+        return root((self._weights.like(powers) * powers).sum(self._dims), self.p)
 
 
 class AtPoints:
@@ -101,7 +101,7 @@ class AtPoints:
         if self.p == inf:
             return u.abs().amax(-1)
         u = _exact(u)
-        return _root(self.volume * (_squares(u) if self.p == 2 else u.abs().pow(self.p)).mean(-1), self.p)
+        return root(self.volume * (_squares(u) if self.p == 2 else u.abs().pow(self.p)).mean(-1), self.p)
 
 
 def relative_error(u: Tensor, v: Tensor, norm: Norm) -> Tensor:
@@ -185,7 +185,7 @@ class Sobolev:
         if self._periodic:
             c = torch.fft.rfftn(c, dim=self._periodic, norm="forward")
         energy = self._weights.like(c.real if c.is_complex() else c) * _squares(c)
-        return _root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
+        return root(energy.sum(tuple(range(-self.grid.ndim, 0))), 2)
 
 
 class CoefficientSum:
@@ -205,7 +205,7 @@ class CoefficientSum:
     def __call__(self, u: Tensor) -> Tensor:
         check_shape(u, self.grid)
         c = self._basis.to_modes(_exact(u))
-        return _root(c.square().sum(tuple(range(-self.grid.ndim, 0))), 2)
+        return root(c.square().sum(tuple(range(-self.grid.ndim, 0))), 2)
 
 
 class H1:
@@ -243,7 +243,7 @@ class H1:
             steps = u.roll(-1, dim) - u if periodic else u.diff(dim=dim)
             energy = _squares(steps)
             total = total + (weights.like(energy) * energy).sum(tuple(range(-self.grid.ndim, 0)))
-        return _root(total, 2)
+        return root(total, 2)
 
 
 def _intervals(axis: Axis) -> tuple[Tensor, Tensor]:

@@ -33,9 +33,9 @@ class Run:
     """The keys of `conf/train.yaml` that are not built by a `_target_`.
 
     train, test: what to do; compile: the model by torch.compile; recompute: what is in its blocks for the backward
-    pass; ckpt_path: a checkpoint to resume from (training) or to test, or `auto`, the newest in the run's folder;
-    init_from: a saved surrogate whose weights and normalisation are the start; seed: of initial weights and of the
-    order of samples.
+    pass; report: whether a tested run leaves report.html; ckpt_path: a checkpoint to resume from (training) or to test,
+    or `auto`, the newest in the run's folder; init_from: a saved surrogate whose weights and normalisation are the
+    start; seed: of initial weights and of the order of samples.
     """
 
     seed: int
@@ -43,6 +43,7 @@ class Run:
     test: bool
     compile: bool
     recompute: bool
+    report: bool
     name: str
     ckpt_path: str | None
     init_from: str | None

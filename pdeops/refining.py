@@ -22,6 +22,7 @@ from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.refinement.mild import evolving
 from pdeops.report.refinement import refinement_figure
+from pdeops.report.runs import behind
 from pdeops.saved import load
 from pdeops.tasks.refine import Refine, Row
 from pdeops.training import build, data_module, quiet, surrogate_on
@@ -60,12 +61,10 @@ def _with_data_of(source: Path, config: dict[str, Any]) -> dict[str, Any]:
     place; as it is if the command line chose others."""
     overrides = [text.lstrip("+~").split("=")[0] for text in HydraConfig.get().overrides.task]
     given = [key.split("@")[-1] for key in overrides]  # group@place=name
-    places = (source, *source.parents[:2])  # a run, its surrogate, one of its checkpoints
-    former = next((p / "config.json" for p in places if (p / "config.json").is_file()), None)
+    former = behind(source)
     if former is None or {"data", "problem", "experiment", "model"} & set(given):
         return config
-    run = json.loads(former.read_text())
-    trained = OmegaConf.create({"data": run["data"], "problem": run["problem"]})
+    trained = OmegaConf.create({"data": former.config["data"], "problem": former.config["problem"]})
     for key in given:
         if key.split(".")[0] in trained:
             OmegaConf.update(trained, key, OmegaConf.select(OmegaConf.create(config), key), merge=False)

@@ -21,10 +21,12 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.plain_json import bounded, read
 from pdeops.problems.base import Problem
 from pdeops.surrogate import CONFIG, FORMAT, WEIGHTS, Surrogate
+from pdeops.uncertainty.bands import Bands
 from pdeops.window import Window
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # of a format, to the next one
 MOST_NODES = 2**32
+LONGEST = 800  # characters of what is told of a foreign description
 
 
 def from_description(description: dict[str, Any], allowance: Allowance | None = None) -> Surrogate:
@@ -42,8 +44,11 @@ def from_description(description: dict[str, Any], allowance: Allowance | None = 
         if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
             raise InputError("this description does not hold a model, a window and a problem where they belong")
         _check_fit(model, window)
+        bands = [from_config(description.get(key)) for key in ("bands", "rollout_bands")]
+        if not all(isinstance(one, Bands | None) for one in bands):
+            raise InputError("this description does not hold bands where they belong")
         n_in, n_out = window.in_channels, window.out_channels
-        return Surrogate(model, window, _placeholder(n_in), _placeholder(n_out), problem)
+        return Surrogate(model, window, Normalizer.identity(n_in), Normalizer.identity(n_out), problem, *bands)
 
 
 def _current(description: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +83,9 @@ def load(path: str | Path) -> Surrogate:
     description, tensors = _read_checkpoint(path) if path.is_file() else _read_directory(path)
     size = sum(x.untyped_storage().nbytes() for x in tensors.values())
     try:
-        surrogate = from_description(description, Allowance(2**26 + 16 * size, 20_000 + 200 * len(tensors)))
+        surrogate = from_description(description, Allowance(2**25 + 8 * size, 2000 + 30 * len(tensors)))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {str(error)[:LONGEST]}") from error
     _check_weights(path, surrogate, tensors)
     surrogate.load_state_dict(tensors, assign=True)  # in the precision that was saved
     return surrogate.eval()
@@ -154,5 +159,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _placeholder(channels: int) -> Normalizer:
-    return Normalizer(torch.zeros(channels), torch.ones(channels))
+def check_vacant(directory: str | Path, force: bool) -> None:
+    """Raise InputError if a surrogate is there that would be overwritten, unless that is meant."""
+    if (Path(directory) / CONFIG).exists() and not force:
+        raise InputError(f"there is a surrogate in {directory}; replace it with --force, or choose another folder")

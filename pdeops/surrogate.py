@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pdeops import __version__
+from pdeops.arrays import like, real
 from pdeops.config import to_config
 from pdeops.errors import InputError
 from pdeops.files import atomically
@@ -27,11 +29,14 @@ from pdeops.refinement.estimate import Estimate, error_estimate
 from pdeops.refinement.mild import evolving
 from pdeops.refinement.refine import Method, refine
 from pdeops.refinement.refined import Refined
+from pdeops.uncertainty.bands import Bands, Uncertainty, uncertainty
+from pdeops.uncertainty.ensemble import Ensemble, mean_and_deviation
 from pdeops.window import Batch, Window
 
 FORMAT = 1
 CONFIG, WEIGHTS = "surrogate.json", "weights.safetensors"
 Array = TypeVar("Array", Tensor, np.ndarray)
+Where = Grid | Tensor | np.ndarray | None
 
 
 class LatticeWarning(UserWarning):
@@ -42,7 +47,8 @@ class Surrogate(nn.Module):
     """normalise -> model -> denormalise -> constrain.
 
     model: `model(a, out=None)` on normalised fields; window: bound to the data's grid (`Window.on`);
-    normalize_in, normalize_out: per channel; problem: the PDE, or None.
+    normalize_in, normalize_out: per channel; problem: the PDE, or None. bands: of predictions, rollout_bands: of the
+    frames of rollouts, one after the other in the channels; None: not calibrated.
     """
 
     def __init__(
@@ -52,10 +58,17 @@ class Surrogate(nn.Module):
         normalize_in: Normalizer,
         normalize_out: Normalizer,
         problem: Problem | None = None,
+        bands: Bands | None = None,
+        rollout_bands: Bands | None = None,
     ) -> None:
         super().__init__()
         self.model, self.window, self.problem = model, window, problem
         self.normalize_in, self.normalize_out = normalize_in, normalize_out
+        if bands is not None:
+            bands.check(window.out_channels, window.grid_out)
+        if rollout_bands is not None:
+            rollout_bands.check(len(window.targets), window.bound.space, frames=True)
+        self.bands, self.rollout_bands = bands, rollout_bands
 
     def forward(self, a: Tensor, out: Grid | Tensor | None = None) -> Tensor:
         """a (B, C_in, *grid_in) -> u (B, C_out, *grid_out or *out), both in physical units.
@@ -71,12 +84,16 @@ class Surrogate(nn.Module):
             own, to = self.window.grid_in, self.window.grid_out
             inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
-        if self.problem is None or self._elsewhere(out):
+        if self.problem is None or isinstance(out, Tensor) or self._elsewhere(out):
             return u
+        return self.problem.constrain(a, u, self._lattice(out, u.shape[2:]))
+
+    def _lattice(self, out: Grid | None, n: Sequence[int]) -> Grid:
+        """The grid of an output of n nodes."""
         grid = self.window.grid_out
-        if isinstance(out, Grid):  # of space alone: at the trained times
+        if out is not None:  # of space alone: at the trained times
             grid = Grid((grid.time, *out)) if grid.time and not out.time else out
-        return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
+        return grid.resized(n)
 
     def _nodes_beyond(self, a: Tensor, out: Grid | Tensor | None) -> tuple[int, ...] | None:
         """The nodes wanted of a model that goes through the trained lattice, where they, or the input's, are others."""
@@ -95,7 +112,22 @@ class Surrogate(nn.Module):
         there, own = ([axis.resized(2) for axis in grid.space] for grid in (out, self.window.grid_out))
         return there != own
 
-    def predict(self, a: Array, out: Grid | Tensor | np.ndarray | None = None) -> Array:
+    @property
+    def members(self) -> list[Surrogate]:
+        """The surrogates whose mean this one is: of an ensemble several, else itself."""
+        if not isinstance(self.model, Ensemble):
+            return [self]
+        return [Surrogate(model, self.window, i, o, self.problem) for model, i, o in self.model.parts]
+
+    @overload
+    def predict(self, a: Array, out: Where = None, return_uncertainty: Literal[False] = False) -> Array: ...
+    @overload
+    def predict(
+        self, a: Array, out: Where = None, *, return_uncertainty: Literal[True]
+    ) -> tuple[Array, Uncertainty]: ...
+    def predict(
+        self, a: Array, out: Where = None, return_uncertainty: bool = False
+    ) -> Array | tuple[Array, Uncertainty]:
         """`forward` without gradients, in evaluation mode, on the surrogate's device and in its precision.
 
         NumPy arrays come back as NumPy arrays. Where a model has several ways to take another lattice than the trained
@@ -105,6 +137,10 @@ class Surrogate(nn.Module):
         out: another grid of the same axes, or points (N, d) where the model takes them. What the problem imposes
         (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere values are the model's own, and a
         warning says so.
+        return_uncertainty: also give what is known of the errors (`Uncertainty`): the deviation of an ensemble's
+        members, the bands of a calibrated surrogate, the estimate by the residual, which may call the solver. On
+        another output lattice than the calibrated one widths are interpolated, without a guarantee, and a warning says
+        so. Raises InputError if nothing is known.
         """
         numbers = isinstance(out, np.ndarray) and out.dtype.kind in "biufc"
         if not (numbers or isinstance(out, Grid | Tensor | None)):
@@ -119,15 +155,44 @@ class Surrogate(nn.Module):
                 stacklevel=2,
             )
         with _inference(self):
-            return _like(a, self(self._native(self._checked(a)), out))
+            exact = self._checked(a)
+            x = self._native(exact)
+            if not return_uncertainty:
+                return like(a, self(x, out))
+            u, deviation = mean_and_deviation(member(x, out) for member in self.members)
+            place = out if isinstance(out, Tensor) else self._lattice(out, u.shape[2:])
+            error = self._estimated(exact, self.window.unstack(u)) if out is None and self.window.evolves else None
+            return like(a, (u, uncertainty(u, deviation, self.bands, place, error)))
 
-    def rollout(self, a: Array, steps: int) -> Array:
-        """The next `steps` frames (B, C, steps, *space) by feeding predictions back in, from an input `a`.
+    @overload
+    def rollout(self, a: Array, steps: int, return_uncertainty: Literal[False] = False) -> Array: ...
+    @overload
+    def rollout(self, a: Array, steps: int, return_uncertainty: Literal[True]) -> tuple[Array, Uncertainty]: ...
+    def rollout(self, a: Array, steps: int, return_uncertainty: bool = False) -> Array | tuple[Array, Uncertainty]:
+        """The next `steps` frames (B, C, steps, *space) by feeding predictions back in, from an input `a`. Members of
+        an ensemble each follow their own predictions, and the mean is taken of frames.
 
-        Raises InputError for a steady problem, and as `predict` does.
+        return_uncertainty: as of `predict`, frame by frame; bands as far as rollouts are calibrated. Raises InputError
+        for a steady problem, and as `predict` does.
         """
         with _inference(self):
-            return _like(a, self._frames(self._checked(a), steps))
+            exact = self._checked(a)
+            u, deviation = self._frames(exact, steps)
+            if not return_uncertainty:
+                return like(a, u)
+            space, error = self.window.bound.space.resized(u.shape[3:]), self._estimated(exact, u)
+            return like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
+
+    def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
+        """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end:
+        `rollout` piece by piece, with no more than the last of them kept.
+
+        Raises InputError as `rollout` does, when the first are asked for.
+        """
+        self._check_evolves()
+        state = self._native(self._checked(a))
+        for pieces in zip(*(member._following(state) for member in self.members), strict=True):
+            yield mean_and_deviation(pieces)[0]
 
     def drive(self, controls: Array, start: Array) -> Array:
         """The states (B, C_s, n) of a driven system on n nodes of t, from states (B, C_s) at the first of them under
@@ -136,14 +201,17 @@ class Surrogate(nn.Module):
         Raises InputError where the window has no `segment`, on an n that is no whole number of segments, and as
         `predict` does.
         """
-        given = _real("controls", controls), _real("a start", start)
+        given = real("controls", controls), real("a start", start)
         a = self._native(self._checked(self._segments(*given))).unflatten(0, (len(controls), -1))
-        inputs, first = a[:, :, : len(self.window.inputs)], a[:, 0, len(self.window.inputs) :, :1]
-        states = [first]
         with _inference(self):
-            for segment in inputs.unbind(1):
-                states.append(self(self.window.driven(segment, states[-1][..., -1]))[..., 1:])
-        return _like(controls, torch.cat(states, dim=2))
+            return like(controls, mean_and_deviation(member._states(a) for member in self.members)[0])
+
+    def _states(self, a: Tensor) -> Tensor:
+        """(B, K, C + C_s, nodes), the segments of each trajectory -> (B, C_s, n)."""
+        inputs, states = a[:, :, : len(self.window.inputs)], [a[:, 0, len(self.window.inputs) :, :1]]
+        for segment in inputs.unbind(1):
+            states.append(self(self.window.driven(segment, states[-1][..., -1]))[..., 1:])
+        return torch.cat(states, dim=2)
 
     def along(self, batch: Batch) -> Tensor:
         """What is predicted of a batch of whole trajectories (`data.dataset.Trajectories`) from their first inputs: a
@@ -206,36 +274,62 @@ class Surrogate(nn.Module):
         double precision, its grid, and how many of its frames are history: what `refinement` takes."""
         evolving(self.problem)
         exact = self._checked(a).detach().double()
-        history = self.window.history_frames(exact)
-        if history.shape[2] != self.window.n_in:
+        self._check_history(exact)
+        with _inference(self):
+            u, _ = self._frames(exact, self.window.n_out if steps is None else steps)
+        return self._joined(exact, u)
+
+    def _check_history(self, a: Tensor) -> None:
+        if (known := self.window.history_frames(a).shape[2]) != self.window.n_in:
             raise InputError(
-                f"a history of {history.shape[2]} frames; wanted {self.window.n_in}, {self.window.time_step:g} apart: "
+                f"a history of {known} frames; wanted {self.window.n_in}, {self.window.time_step:g} apart: "
                 "an error is judged from the last of them on"
             )
-        with _inference(self):
-            u = self._frames(exact, self.window.n_out if steps is None else steps)
-        frames = torch.cat([history, u.double()], dim=2)
+
+    def _joined(self, a: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Grid, int]:
+        """What `trajectories` gives, of inputs and predicted frames."""
+        frames = torch.cat([self.window.history_frames(a), u.double()], dim=2)
         grid = self.window.frames_grid(frames.shape[2]).resized(frames.shape[2:])
-        return self.window.problem_inputs(exact), frames, grid, self.window.n_in
+        return self.window.problem_inputs(a), frames, grid, self.window.n_in
+
+    def _estimated(self, a: Tensor, u: Tensor) -> Tensor | None:
+        """What predicted frames (B, C, T, *space) are wrong by at most, by `error_estimate`; None where it cannot be
+        told."""
+        try:
+            self._check_history(a)
+            return error_estimate(self.problem, *self._joined(a.double(), u)).bound
+        except InputError:
+            return None
 
     @property
     def period(self) -> float | None:
         """Of a model whose output is a series in time."""
         return getattr(self.model, "period", None)
 
-    def _frames(self, a: Tensor, steps: int) -> Tensor:
-        """The next `steps` frames (B, C, steps, *space)."""
+    def _frames(self, a: Tensor, steps: int) -> tuple[Tensor, Tensor | None]:
+        """The next `steps` frames (B, C, steps, *space), each member's from its own, as mean and deviation."""
+        self._check_evolves()
+        if not isinstance(steps, int) or steps < 1:
+            raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
+        return mean_and_deviation(member._followed(self._native(a), steps) for member in self.members)
+
+    def _check_evolves(self) -> None:
         if not self.window.evolves:
             other = "predict" if self.window.segment is None else "drive"
             raise InputError(f"this surrogate maps fields to fields; there is no time to roll out. Use {other}.")
-        if not isinstance(steps, int) or steps < 1:
-            raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
-        state, frames = self._native(a), []
-        for _ in range(-(-steps // self.window.n_out)):
-            u = self(state)
-            frames.append(self.window.unstack(u))
-            state = self.window.advance(state, u)
-        return torch.cat(frames, dim=2)[:, :, :steps]
+
+    def _followed(self, state: Tensor, steps: int) -> Tensor:
+        """The next `steps` frames by its own predictions, as the mean of an ensemble too."""
+        pieces = islice(self._following(state), -(-steps // self.window.n_out))
+        return torch.cat(list(pieces), dim=2)[:, :, :steps]
+
+    def _following(self, state: Tensor) -> Iterator[Tensor]:
+        """The frames that follow an input in its own precision, n_out at a time, without end."""
+        while True:
+            with _inference(self):
+                u = self(state)
+                state = self.window.advance(state, u)
+            yield self.window.unstack(u)
 
     def accepted(self, a: Array) -> Tensor:
         """`a` as `forward` takes it, on the surrogate's device, in its precision. Raises InputError as `predict` does,
@@ -249,7 +343,7 @@ class Surrogate(nn.Module):
         return a.to(self.normalize_in.mean)
 
     def _checked(self, a: Tensor | np.ndarray) -> Tensor:
-        a = _real("an input", a).to(self.normalize_in.mean.device)
+        a = real("an input", a).to(self.normalize_in.mean.device)
         names, axes = self.window.in_names, self.window.grid_in.names
         if a.ndim != len(axes) + 2 or a.shape[1] != len(names) or not len(a):
             raise InputError(
@@ -271,6 +365,8 @@ class Surrogate(nn.Module):
             "model": to_config(self.model),
             "window": to_config(self.window),
             "problem": to_config(self.problem),
+            "bands": to_config(self.bands),
+            "rollout_bands": to_config(self.rollout_bands),
         }
 
     def save(self, directory: str | Path) -> Path:
@@ -286,10 +382,6 @@ class Surrogate(nn.Module):
         return directory
 
 
-def _like(a: Array, u: Tensor) -> Array:
-    return u.cpu().numpy() if isinstance(a, np.ndarray) else u
-
-
 @contextmanager
 def _inference(module: nn.Module) -> Iterator[None]:
     """No gradients and evaluation mode; the former mode is restored."""
@@ -300,16 +392,6 @@ def _inference(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(training)
-
-
-def _real(name: str, a: Tensor | np.ndarray) -> Tensor:
-    """A tensor of what users give. Raises InputError unless it is a tensor or an array of real numbers."""
-    if isinstance(a, np.ndarray) and a.dtype.kind in "biuf":
-        a = torch.from_numpy(np.array(a, dtype=np.float64 if a.dtype.kind == "f" else np.float32))
-    if not isinstance(a, Tensor) or a.is_complex():
-        kind = getattr(a, "dtype", type(a).__name__)
-        raise InputError(f"got {name} of {kind}; wanted a tensor or an array of real numbers")
-    return a
 
 
 def _imposes(problem: Problem) -> bool:

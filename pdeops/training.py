@@ -14,21 +14,25 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 
+from pdeops.compilers import check_compiler
 from pdeops.config import from_config, to_config
 from pdeops.data.file import DataFile
 from pdeops.environment import environment
 from pdeops.errors import InputError, Preempted, first_line
 from pdeops.memory import keep_freed
 from pdeops.nn.normalizer import Normalizer
-from pdeops.report.figures import compare, training_curve, trajectories
-from pdeops.report.runs import parameters
+from pdeops.report.evaluation import evaluate
+from pdeops.report.figures import save_sample, save_training
+from pdeops.report.report import write_report
+from pdeops.report.runs import behind, parameters
+from pdeops.report.subjects import Subject
 from pdeops.report.tables import metric_table
 from pdeops.resuming import check_resumable, checkpoint_of, command
 from pdeops.saved import read_checkpoint
 from pdeops.sources.load import load
 from pdeops.surrogate import LatticeWarning, Surrogate
 from pdeops.tasks.clock import Clock
-from pdeops.tasks.compiled import Compile, check_compiler
+from pdeops.tasks.compiled import Compile
 from pdeops.tasks.loggers import Tolerant
 from pdeops.tasks.preemption import Preemption
 from pdeops.tasks.recomputed import Recompute
@@ -71,7 +75,9 @@ def train(config: dict[str, Any]) -> float | None:
     task = make_task(config, data, saved)
     if trainer.is_global_zero:
         (out / "config.json").write_text(json.dumps(config, indent=2))
-        (out / "environment.json").write_text(json.dumps(environment(), indent=2))
+        (out / "environment.json").write_text(
+            json.dumps(environment() | {"data": str(data.file_path.resolve())}, indent=2)
+        )
         for logger in trainer.loggers:
             logger.describe(config)
         model = task.surrogate.model
@@ -92,7 +98,7 @@ def train(config: dict[str, Any]) -> float | None:
         trainer.test(task, data, verbose=False)
     surrogate = whole(task.surrogate, task.description)
     if trainer.is_global_zero:
-        _leave_results(out, surrogate, task.results, data)
+        _leave_results(out, surrogate, task.results, data, config["report"], trainer.strategy.root_device)
         for logger in trainer.loggers:
             logger.end(out / "figures")
     return None if best_error is None else float(best_error)
@@ -150,7 +156,7 @@ def _start(config: dict[str, Any]) -> Surrogate | None:
 def _rehearse(config: dict[str, Any], window: Window | None, saved: Surrogate | None) -> None:
     """What can be refused before data are generated: compiler, sizes, optimiser, loss, another model's checkpoint."""
     if config["compile"]:
-        check_compiler()
+        check_compiler("compile=true", "train with compile=false")
     model = saved.model if saved else None if window is None else _model(config, window)
     if config["ckpt_path"]:
         check_resumable(config, None if saved else model)  # a fine-tuned one has the grids of its data
@@ -247,6 +253,10 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
         if hasattr(model, "learn_basis"):
             model.learn_basis(normalize_out(data.training_outputs()))
         return Surrogate(model, window, normalize_in, normalize_out, window.posed(data.problem))
+    if len(saved.members) > 1:
+        raise InputError(
+            f"init_from={config['init_from']}: an ensemble of {len(saved.members)}; give one of its members"
+        )
     theirs, ours = (saved.window.in_names, saved.window.out_names), (window.in_names, window.out_names)
     if theirs != ours:
         raise InputError(
@@ -266,44 +276,25 @@ def surrogate_on(config: dict[str, Any], data: Any, saved: Surrogate | None) -> 
     return Surrogate(model, window, saved.normalize_in, saved.normalize_out, window.posed(data.problem)).train()
 
 
-def _leave_results(out: Path, surrogate: Surrogate, results: dict[str, float], data: Any) -> None:
-    """Save the surrogate; print the table and write metrics and figures, as far as they were made."""
+def _leave_results(
+    out: Path, surrogate: Surrogate, results: dict[str, float], data: Any, report: bool, device: torch.device
+) -> None:
+    """Save the surrogate; print the table and write metrics, figures and the report, as far as they were made."""
     surrogate.save(out / "surrogate")
     if results:
         (out / "metrics.json").write_text(json.dumps(results, indent=2))
         print(metric_table(results, f"test: {len(data.open().split['test'])} samples"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LatticeWarning)  # said at the start
-            _draw(out, surrogate, data)
-    log = out / "csv" / "metrics.csv"
-    if log.exists():
-        training_curve(log, out / "figures" / "training.png")
+        settings = {"windows": data.windows, "batch_size": data.batch_size}
+        with torch.compiler.set_stance("force_eager"):  # a sample alone would be compiled for
+            found = evaluate(surrogate.to(device), data.open(), samples=None if report else 1, **settings)
+        surrogate.cpu()
+        save_sample(found, out / "figures" / "test.png")
+    run = behind(out)
+    assert run is not None
+    save_training(run, out / "figures" / "training.png")
+    if results and report:
+        print(f"report: {write_report(Subject(run.experiment, surrogate, run), found, out / 'report.html')}")
     print(f"surrogate, metrics and figures: {out}\nload it with: pdeops.load({str(out / 'surrogate')!r})")
-
-
-def _draw(out: Path, surrogate: Any, data: Any) -> None:
-    """Truth, prediction and error of test samples: frames of the first one's rollout, or the first four's fields or
-    driven trajectories."""
-    batch = next(iter(data.test_dataloader()[-1]))
-    surrogate = surrogate.cpu()
-    window = surrogate.window
-    if window.segment is not None:
-        a, v = batch.a[:4].cpu(), batch.u[:4].cpu()
-        u = surrogate.drive(a[:, : len(window.inputs)], v[..., 0])
-        trajectories(v, u, window.bound[0], window.segment, out / "figures" / "test.png", names=window.targets)
-        return
-    if not window.evolves:
-        u, v = surrogate.predict(batch.a[:4].cpu())[:, 0], batch.u[:4, 0].cpu()
-        columns = [f"{window.targets[0]}, sample {i}" for i in range(len(u))]
-        title = "test samples"
-    else:
-        a, v = batch.a[:1].cpu(), batch.u[:1].cpu()
-        u = surrogate.rollout(a, v.shape[2])
-        picks = sorted({int(i) for i in torch.linspace(0, v.shape[2] - 1, 4)})
-        columns = [f"{window.targets[0]}, {window.time_step * (i + 1):g} after the input" for i in picks]
-        u, v = u[0, 0, picks], v[0, 0, picks]
-        title = "first test sample"
-    compare(v, u, window.bound.space, out / "figures" / "test.png", columns=columns, title=title)
 
 
 def quiet() -> None:

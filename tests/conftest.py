@@ -20,6 +20,7 @@ TINY = [
     "model.depth=2",
     "trainer=cpu",
     "trainer.max_epochs=2",
+    "report=false",  # which a test of its own is for: two seconds of drawing
 ]
 
 

@@ -41,6 +41,16 @@ def test_training_imports_neither_wandb_nor_neuralop(tiny, tmp_path):
     assert result.stdout.strip().splitlines()[-1] == "0 []", result.stderr
 
 
+def test_demo_is_the_experiment(run):
+    small = ["problem.n=8", "problem.horizon=1.0", "problem.frames=5", "data.n=10", "data.split=[0.6,0.2,0.2]"]
+    words = [*small, "model.width=8", "model.modes=4", "trainer=cpu", "trainer.max_epochs=1", "hydra.run.dir=here"]
+    status, out, _ = run("demo", *words)
+    assert status == 0
+    assert "load it with: pdeops.load(" in out
+    assert json.loads(Path("here/config.json").read_text())["name"] == "demo"
+    assert run("demo", "modle=fno")[0] == 2
+
+
 def test_data_check(run, tmp_path):
     rng = np.random.default_rng(0)
     write_arrays(tmp_path / "x.h5", Grid.periodic((8, 6)), targets={"u": rng.standard_normal((10, 8, 6))})

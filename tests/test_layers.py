@@ -6,40 +6,30 @@ from pathlib import Path
 import pdeops
 
 LEVELS = [
-    {"allowance", "clusters", "errors", "files", "config", "constants", "grid", "hints", "kept", "memory", "plain_json"}
-    | {"points", "study", "watched"},
+    {"allowance", "arrays", "clusters", "compilers", "config", "constants", "errors", "files", "grid", "hints", "kept"}
+    | {"memory", "plain_json", "points", "study", "watched"},
     {"bases", "window"},
     {"norms", "solvers", "nn"},
     {"problems", "models"},
-    {"losses", "metrics", "refinement", "data"},
-    {"surrogate"},
+    {"losses", "metrics", "refinement", "uncertainty", "data"},
+    {"surrogate", "spatial"},
     {"saved"},
     {"sources"},
-    {"tasks", "report"},
-    {
-        "app",
-        "cards",
-        "environment",
-        "overrides",
-        "training",
-        "refining",
-        "resuming",
-        "cli",
-        "commands",
-        "sweeps",
-        "serve",
-        "__main__",
-    },
+    {"tasks", "report", "inference"},
+    {"app", "calibrating", "cards", "cli", "commands", "datasets", "ensembling", "environment", "overrides"}
+    | {"refining", "resuming", "serve", "sweeps", "training", "__main__"},
 ]
 ROOT = Path(pdeops.__file__).parent
 LEVEL = {part: i for i, parts in enumerate(LEVELS) for part in parts}
 # grids, errors and configurations are the ground floor; norms use bases; the command line is one part
 SAME_LEVEL = {
     ("allowance", "errors"),
+    ("arrays", "errors"),
     ("plain_json", "errors"),
     ("grid", "errors"),
     ("clusters", "errors"),
     ("study", "clusters"),
+    ("compilers", "errors"),
     ("config", "errors"),
     ("config", "hints"),
     ("files", "errors"),

@@ -295,7 +295,8 @@ def synthesis(
 
 def _angles(frequencies: Tensor, n: int) -> Tensor:
     """2 pi f j / n for (f, j), the integer product reduced first."""
-    return 2 * pi / n * torch.remainder(torch.outer(frequencies, torch.arange(n)), n).double()
+    whole = torch.full((), n)  # a tensor: ONNX has no remainder by a number that is a symbol
+    return 2 * pi / n * torch.remainder(torch.outer(frequencies, torch.arange(n)), whole).double()
 
 
 def _where(rows: Tensor, yes: float, no: float) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import lightning as L
 import numpy as np
@@ -361,14 +361,23 @@ class Generated(DataModule):
     engine: Engine = field(default_factory=Serial)
     virtual: bool = False
 
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be."""
+        return Path(self.dir) / file_name(self._equation(), **self._recipe())
+
     def prepare(self) -> Path:
         if self.file is not None:
             return super().prepare()
+        how: dict[str, Any] = {"device": self.device, "engine": self.engine, "virtual": self.virtual}
+        return generate(self._equation(), self.path, **self._recipe(), **how)
+
+    def _equation(self) -> Problem:
         if self.problem is None:
             raise InputError("problem=null: there is nothing to generate data from. Use data=file data.file=PATH.")
+        return self.problem
+
+    def _recipe(self) -> dict[str, Any]:
         if self.seed < 0:
             raise InputError(f"data.seed={self.seed}: wanted 0 or more")
-        recipe = {"n": self.n, "seed": self.seed, "split": self.split, "shard": self.shard}
-        path = Path(self.dir) / file_name(self.problem, **recipe)  # type: ignore[arg-type]
-        how = {"device": self.device, "engine": self.engine, "virtual": self.virtual}
-        return generate(self.problem, path, **recipe, **how)  # type: ignore[arg-type]
+        return {"n": self.n, "seed": self.seed, "split": self.split, "shard": self.shard}

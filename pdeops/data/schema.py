@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from pdeops.config import to_config
+from pdeops.data.moments import Moments
 from pdeops.data.virtual import readable
 from pdeops.errors import InputError
 from pdeops.files import atomically
@@ -175,36 +176,16 @@ def write_stats(path: Path, spec: Spec) -> None:
 
 def field_stats(data: h5py.Dataset, x: Field, train: np.ndarray) -> dict[str, float]:
     """mean, std and, for a field varying in time, mean_delta, std_delta; population deviations, float64."""
-    moments, delta_moments = np.zeros(3), np.zeros(3)
-    # sums about one value of the field, so that a large offset does not cancel the variance
-    origin = float(np.ravel(data[0] if x.sample_varying else data[()])[0])
+    moments = Moments(x.time_varying)
     for i in range(len(train) if x.sample_varying else 1):
-        values = data[i].astype(np.float64) if x.sample_varying else data[()].astype(np.float64)
+        values = data[i] if x.sample_varying else data[()]
         if not np.isfinite(values).all():
             raise InputError(
                 f"field {x.name!r} of sample {i} holds NaN or infinite values; nothing can be trained on it"
             )
         if train[i] or not x.sample_varying:
-            moments += _moments(values - origin)
-            if x.time_varying:
-                delta_moments += _moments(np.diff(values, axis=0))
-    mean, std = _mean_std(moments)
-    stats = {"mean": mean + origin, "std": std}
-    if delta_moments[0]:
-        stats |= dict(zip(("mean_delta", "std_delta"), _mean_std(delta_moments), strict=True))
-    return stats
-
-
-def _moments(x: np.ndarray) -> np.ndarray:
-    return np.array([x.size, x.sum(), np.square(x).sum()])
-
-
-def _mean_std(moments: np.ndarray) -> tuple[float, float]:
-    count, total, squares = moments
-    mean = total / count
-    variance = squares / count - mean**2
-    # a constant field leaves only round-off
-    return float(mean), float(np.sqrt(variance)) if variance > 1e-12 * squares / count else 0.0
+            moments.add(values)
+    return moments.stats()
 
 
 def _texts(names: Any) -> np.ndarray:

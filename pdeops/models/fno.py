@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import torch
@@ -115,30 +115,32 @@ class FNO(nn.Module):
         if self.coordinates:
             x = coordinates(self.grid_in, a.shape[2:], a)
             v = torch.cat([a, x.expand(a.shape[0], *x.shape)], dim=1)
-        v = self._pad(self._run(self.lifting, v.movedim(1, -1)))
+        v = self.run(self.lifting, v.movedim(1, -1))
+        v = padded(v, self.extra(v.shape[1:-1]))
         n_out = self._resolution(a.shape[2:], out)
         if out is not None:
             self._check_padding(a.shape[2:], n_out)
-        padded_out = tuple(n + extra for n, extra in zip(n_out, self._extra(n_out), strict=True))
+        n_whole = tuple(n + extra for n, extra in zip(n_out, self.extra(n_out), strict=True))
         for block in self.blocks:
-            same = not block.last or padded_out == tuple(v.shape[1:-1])
-            v = self._run(block, v, None if same else self._transform().interpolate(v, padded_out))
+            same = not block.last or n_whole == tuple(v.shape[1:-1])
+            v = self.run(block, v, None if same else self._transform().interpolate(v, n_whole))
         for dim, n in enumerate(n_out, start=1):
             if n < v.shape[dim]:  # else its gradient would be a copy
                 v = v.narrow(dim, 0, n)
-        return self._run(self.projection, v).movedim(-1, 1)
+        return self.run(self.projection, v).movedim(-1, 1)
 
     def _transform(self) -> Transform:
         return Transform(bases(self.grid_in, self.basis))
 
-    def _run(self, part: nn.Module, *inputs: Any) -> Tensor:
+    def run(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """part(*inputs), which is computed again for the backward pass if it shall be."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
     def _check_padding(self, n_in: Sequence[int], n_out: Sequence[int]) -> None:
         """The padded lattices of both sizes must span the same length."""
-        extra_in, extra_out = self._extra(n_in), self._extra(n_out)
+        extra_in, extra_out = self.extra(n_in), self.extra(n_out)
         for axis, n, m, e, f in zip(self.grid_in, n_in, n_out, extra_in, extra_out, strict=True):
             if e * m != f * n:
                 raise InputError(
@@ -146,19 +148,13 @@ class FNO(nn.Module):
                     f"number of nodes of which model.padding={self.padding:g} is a whole number"
                 )
 
-    def _extra(self, n: Sequence[int]) -> tuple[int, ...]:
+    def extra(self, n: Sequence[int]) -> tuple[int, ...]:
         """Nodes that padding appends to each axis; to other numbers of nodes, those nearest to the same period."""
         axes = zip(self.grid_in, self.basis, n, strict=True)
         return tuple(
             0 if axis.periodic or basis != "fourier" else round(round(self.padding * axis.n) * k / axis.n)
             for axis, basis, k in axes
         )
-
-    def _pad(self, v: Tensor) -> Tensor:
-        extra = self._extra(v.shape[1:-1])
-        if not any(extra):
-            return v
-        return pad(v, [0, 0, *(e for k in reversed(extra) for e in (0, k))])
 
     def _resolution(self, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:
         n = nodes_wanted(self, n_in, out)
@@ -180,3 +176,8 @@ class FNO(nn.Module):
         """Take over the weights of a neuraloperator 2.0 FNO, as `neuralop_weights.load_neuralop` says."""
         load_neuralop(self, state)
         return self
+
+
+def padded(v: Tensor, extra: Sequence[int]) -> Tensor:
+    """(B, *n, C) with so many zeros appended to each axis."""
+    return pad(v, [0, 0, *(e for k in reversed(extra) for e in (0, k))]) if any(extra) else v

@@ -104,7 +104,7 @@ class LatentTransformer(nn.Module):
             return self.head(self.windows.synthesise_at(z, x) + self.skip(there)).mT
         to = grid_there(self, self.grid_out.resized(nodes_wanted(self, own.shape, out)))
         if to != own:
-            v = at_points(v, own, to.points().flatten(0, -2), INWARD).view(len(v), *to.shape, -1)
+            v = at_points(v, own, to.points().flatten(0, -2), INWARD).view(v.shape[0], *to.shape, -1)
             lifted = self._lifted(v, self._nodes(to, v))
         return self.head(self.windows.synthesise(z, to) + self.skip(lifted)).movedim(-1, 1)
 

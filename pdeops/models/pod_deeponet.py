@@ -84,7 +84,7 @@ class PODDeepONet(nn.Module):
                 "train.py does so"
             )
         b = self.branch_net(sensed(self, a)).unsqueeze(1)
-        b = torch.cat([b, b.new_ones(1, 1, 1).expand(len(b), 1, 1)], -1)
+        b = torch.cat([b, b.new_ones(1, 1, 1).expand(b.shape[0], 1, 1)], -1)
         if isinstance(out, Tensor):
             return combined(b, self._at(check_points(self, out, a)).to(b))
         n = nodes_wanted(self, a.shape[2:], out)

@@ -83,5 +83,5 @@ class _Mixing(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         flat = z.flatten(1, -2)
-        mixed = torch.baddbmm(self.bias, self.weight.expand(len(flat), -1, -1), flat)
+        mixed = torch.baddbmm(self.bias, self.weight.expand(flat.shape[0], -1, -1), flat)
         return self.dense(mixed.view(z.shape))

@@ -40,11 +40,16 @@ class Block(nn.Module):
 
     def forward(self, v: Tensor, at_out: Tensor | None = None) -> Tensor:
         at_out = v if at_out is None else at_out
-        n_out, norms = tuple(at_out.shape[1:-1]), tuple(self.norms)
-        if self.mlp is not None and fits(at_out, self.skip, self.mlp, self.gate, norms):
-            return fused(self.spectral(v, n_out), at_out, self.skip, self.mlp, self.gate, self.last)
+        return self.after(partial(self.spectral, v, tuple(at_out.shape[1:-1])), at_out)
+
+    def after(self, spectral: Callable[..., Tensor], v: Tensor) -> Tensor:
+        """The pointwise part, v going to skip and gate. spectral: gives the convolution, added to a field if there is
+        one."""
+        norms = tuple(self.norms)
+        if self.mlp is not None and fits(v, self.skip, self.mlp, self.gate, norms):
+            return fused(spectral(), v, self.skip, self.mlp, self.gate, self.last)
         gate = None if self.mlp is None else self.gate
-        return residual(partial(self.spectral, v, n_out), at_out, self.skip, self.mlp, gate, norms, self.last)
+        return residual(spectral, v, self.skip, self.mlp, gate, norms, self.last)
 
 
 def residual(

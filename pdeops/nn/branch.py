@@ -220,7 +220,7 @@ class _Mean(nn.Module):
     def forward(self, a: Tensor) -> Tensor:
         n = a.shape[2:]
         x = coordinates(self.grid, n, a)
-        v = self.lifting(torch.cat([a, x.expand(len(a), *x.shape)], 1).movedim(1, -1))
+        v = self.lifting(torch.cat([a, x.expand(a.shape[0], *x.shape)], 1).movedim(1, -1))
         values = self.projection(self.layers(v)).flatten(1, -2)
         share = _shares(self.grid.resized((2,) * len(n)), tuple(n), values.dtype, values.device)
         return torch.einsum("n,bnk->bk", share, values)

@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from pdeops.bases.tables import analysis, synthesis
 from pdeops.errors import InputError
 from pdeops.nn import tables
+from pdeops.nn.distributed import share
 from pdeops.nn.mixing import Dense
 from pdeops.nn.spectral_conv import SpectralConv
 
@@ -30,37 +31,32 @@ class DistributedSpectralConv(nn.Module):
     conv: the convolution that is dealt, the same in all processes; its weights are read, not changed. The gradient of a
     sum over all nodes is, in each process, its share of the gradient of the whole. Source: the truncated transform as a
     product of matrices (`nn.spectral_conv`). Raises InputError on weights that are not dense, a bias, a mesh of several
-    axes, modes that leave a process without any, lattices that do not hold all of them, and fields that are no share
-    of the nodes.
+    axes, modes that leave a process without any, lattices that do not hold all of them, and fields that do not have
+    the nodes.
     """
 
     def __init__(self, conv: SpectralConv, mesh: DeviceMesh) -> None:
         super().__init__()
-        if mesh.ndim != 1:
-            raise InputError(f"a mesh of {mesh.ndim} axes: a field is dealt along one; take a part of the mesh")
         if not isinstance(conv.weight, Dense) or conv.bias is not None:
             raise InputError(
                 "a distributed spectral convolution has dense weights, a matrix for each mode, and no bias"
             )
         self.mesh, self.transform, self.stored = mesh, conv.transform, conv.stored
-        each = -(-self.stored[0] // mesh.size())
-        if each * (mesh.size() - 1) >= self.stored[0]:
-            raise InputError(
-                f"{self.stored[0]} coefficients along the first axis, {each} for each of {mesh.size()} processes, "
-                "leave one without any: take more modes, or fewer processes"
-            )
-        self.modes = _share(self.stored[0], mesh)
+        try:
+            self.modes = share(self.stored[0], mesh)
+        except InputError as error:
+            raise InputError(f"modes along the first axis: {error}; take more modes, or fewer processes") from error
         weight = conv.weight.tensor.detach()
         self.weight = Dense((0,), 0.0)
         self.weight.tensor = nn.Parameter(weight[self.modes].clone())
 
-    def forward(self, v: Tensor, n: int) -> Tensor:
-        """v: this process' share (B, n_p, *n, C) of a field of n nodes along the first axis."""
+    def forward(self, v: Tensor, nodes: slice, n: int, onto: Tensor | None = None) -> Tensor:
+        """v: (B, n_p, *n, C), those `nodes` of the n along the first axis that this process has; onto: a field of the
+        same nodes that the result is added to."""
         batch, own, *rest, channels = v.shape
-        nodes = _share(n, self.mesh)
         lattice, t = (n, *rest), self.transform
         if own != nodes.stop - nodes.start:
-            raise InputError(f"a share of {own} of {n} nodes; this process, one of {self.mesh.size()}, has {nodes}")
+            raise InputError(f"a share of {own} nodes, which should be {nodes.start} to {nodes.stop - 1} of {n}")
         for basis, k, size in zip(t.bases, self.stored, lattice, strict=True):
             if basis.resolved(size) < k:
                 raise InputError(f"{lattice} nodes do not hold {self.stored} coefficients: take fewer modes")
@@ -72,22 +68,21 @@ class DistributedSpectralConv(nn.Module):
         z = tables.apply(table.contiguous(), z.reshape(batch, table.shape[1], -1))
         z = z.view(batch, t.parts, *self.stored, channels)
         z = self.weight(_sent(z, self.mesh, Partial(), Shard(MODES)), (0,) * len(lattice))
-        z = _gathered(z, self.mesh, self.stored[0])
+        z = _gathered(z, self.mesh, MODES, self.stored[0])
         sizes = n, self.stored[0], n, self.stored[0]
         table = synthesis((t.bases[0], t.roles[0]), sizes, v.dtype, v.device)
         table = table[_entries(nodes, table.shape[0] // n)]
-        y = tables.apply(table.contiguous(), z.reshape(batch, table.shape[1], -1))
+        alone = onto is not None and not rest
+        y = tables.apply(table.contiguous(), z.reshape(batch, table.shape[1], -1), onto if alone else None)
         for i in range(1, len(lattice)):
             k, size = self.stored[i], lattice[i]
-            y = t.synthesise_axis(y, i, batch * own * prod(rest[: i - 1]), (size, k, size, k))
+            last = onto if i == len(rest) else None
+            y = t.synthesise_axis(y, i, batch * own * prod(rest[: i - 1]), (size, k, size, k), last)
         return y.view(batch, own, *rest, -1)
 
-
-def _share(n: int, mesh: DeviceMesh) -> slice:
-    """Of n entries those of this process."""
-    each = -(-n // mesh.size())
-    first = min(each * mesh.get_local_rank(), n)
-    return slice(first, min(first + each, n))
+    def whole_weight(self) -> Tensor:
+        """Of all modes; all processes take part."""
+        return _gathered(self.weight.tensor.detach(), self.mesh, 0, self.stored[0])
 
 
 def _entries(nodes: slice, each: int) -> slice:
@@ -99,9 +94,9 @@ def _sent(z: Tensor, mesh: DeviceMesh, what: Placement, to: Placement) -> Tensor
     return DTensor.from_local(z, mesh, [what], run_check=False).redistribute(placements=[to]).to_local()
 
 
-def _gathered(z: Tensor, mesh: DeviceMesh, modes: int) -> Tensor:
+def _gathered(z: Tensor, mesh: DeviceMesh, dim: int, modes: int) -> Tensor:
     """The modes of all processes; backwards each gets the sum of what all have for its own."""
-    shape = torch.Size((*z.shape[:MODES], modes, *z.shape[MODES + 1 :]))
+    shape = torch.Size((*z.shape[:dim], modes, *z.shape[dim + 1 :]))
     stride = tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
-    whole = DTensor.from_local(z.contiguous(), mesh, [Shard(MODES)], run_check=False, shape=shape, stride=stride)
+    whole = DTensor.from_local(z.contiguous(), mesh, [Shard(dim)], run_check=False, shape=shape, stride=stride)
     return whole.redistribute(placements=[Replicate()]).to_local(grad_placements=[Partial()])

@@ -50,8 +50,8 @@ class Windows:
             mass = (chi.unsqueeze(-1) * mass.unsqueeze(-2)).flatten(2)
             if i > 0:
                 rows = (waves.unsqueeze(-1) * rows.unsqueeze(-2)).flatten(2)
-        z = waves.mT.expand(len(v), -1, -1) @ rows
-        sums = self._cut(z.view(len(v), *(p * self.moments for p in self.patches), v.shape[-1]))
+        z = waves.mT.expand(v.shape[0], -1, -1) @ rows
+        sums = self._cut(z.view(v.shape[0], *(p * self.moments for p in self.patches), v.shape[-1]))
         total = mass.sum(1).unsqueeze(-1)
         return (sums / total.where(total > 0, 1.0)).to(v.dtype)
 
@@ -61,7 +61,7 @@ class Windows:
         for i in range(len(self.patches)):
             waves = self._values(i, x[..., i])[1]
             if i == 0:
-                rows = waves.expand(len(z), -1, -1) @ rows
+                rows = waves.expand(z.shape[0], -1, -1) @ rows
             else:
                 rows = (waves.unsqueeze(-2) @ rows.unflatten(2, (waves.shape[-1], -1))).squeeze(-2)
         return rows.to(z.dtype)
@@ -79,16 +79,16 @@ class Windows:
     def _cut(self, z: Tensor) -> Tensor:
         """(B, p1 m, p2 m, ..., C) -> (B, p1 p2 ..., m m ... C)."""
         d = len(self.patches)
-        split = z.view(len(z), *(e for p in self.patches for e in (p, self.moments)), z.shape[-1])
+        split = z.view(z.shape[0], *(e for p in self.patches for e in (p, self.moments)), z.shape[-1])
         order = 0, *range(1, 2 * d, 2), *range(2, 2 * d + 1, 2), 2 * d + 1
-        return split.permute(order).reshape(len(z), prod(self.patches), -1)
+        return split.permute(order).reshape(z.shape[0], prod(self.patches), -1)
 
     def _joined(self, z: Tensor) -> Tensor:
         """What `_cut` cut."""
         d, m = len(self.patches), self.moments
-        split = z.view(len(z), *self.patches, *(m,) * d, -1)
+        split = z.view(z.shape[0], *self.patches, *(m,) * d, -1)
         order = 0, *(e for i in range(1, d + 1) for e in (i, d + i)), 2 * d + 1
-        return split.permute(order).reshape(len(z), *(p * m for p in self.patches), -1)
+        return split.permute(order).reshape(z.shape[0], *(p * m for p in self.patches), -1)
 
 
 def windows(x: Tensor, patches: int, moments: int, periodic: bool) -> tuple[Tensor, Tensor]:

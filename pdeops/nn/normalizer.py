@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,10 @@ class Normalizer(nn.Module):
         self.register_buffer("mean", mean.float())
         std = std.float()
         self.register_buffer("std", torch.where(std > 0, std, torch.ones_like(std)))
+
+    @classmethod
+    def identity(cls, channels: int) -> Self:
+        return cls(torch.zeros(channels), torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self._like(self.mean, x)) / self._like(self.std, x)

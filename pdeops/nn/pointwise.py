@@ -35,6 +35,10 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, v: Tensor) -> Tensor:
         exact = v.float() if v.dtype.itemsize < 4 else v  # squares overflow in half precision
         grouped = exact.reshape(v.shape[0], -1, self.num_groups, self.num_channels // self.num_groups)
-        variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)
+        variance, mean = self.moments(grouped)
         unit = (grouped - mean) * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias, unit.view(v.shape).to(v.dtype), self.weight)
+
+    def moments(self, grouped: Tensor) -> tuple[Tensor, Tensor]:
+        """Variance and mean over nodes and a group's channels, of (B, nodes, groups, C / groups): (B, 1, groups, 1)."""
+        return torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)

@@ -73,6 +73,6 @@ class Heat(Elliptic):
         if self.nodes == "cell":
             return 0.0
         left, right = self._ends(a)
-        values = a.new_zeros((len(a), 1, *grid.shape))
+        values = a.new_zeros((a.shape[0], 1, *grid.shape))
         values[:, :, 0], values[:, :, -1] = left, right
         return values

@@ -18,7 +18,7 @@ from pdeops.data.file import DataFile
 from pdeops.data.sampler import spread
 from pdeops.errors import InputError
 from pdeops.metrics.scores import Scores, counted
-from pdeops.metrics.spectral import band_energy, shell_edges
+from pdeops.metrics.spectral import band_energy, default_edges, shell_edges
 from pdeops.norms import Lp, relative_error
 from pdeops.report.fitting import chosen, problem_of, window_on
 from pdeops.surrogate import LatticeWarning, Surrogate
@@ -47,7 +47,8 @@ class Evaluation:
     times, curve: (T,) after the input, and relative L2 errors (n, T) there, mean over channels (of rollouts, or of
     outputs that are frames); empty where nothing moves.
     spectra: by frame, in words, (3, C, K) shell energies of truth, prediction and error, mean over samples: half the
-    mean square in shells `metrics.spectral.shell_edges`, of cosines along axes that are not periodic.
+    mean square in shells `metrics.spectral.shell_edges`, of cosines along axes that are not periodic. bands: the same
+    of mean squares in the panel's three bands, (3, C, 3).
     shown: "worst", "median" and "best" by `headline`. seconds: for one output of a sample, in batches of `batch_size`.
     """
 
@@ -59,6 +60,7 @@ class Evaluation:
     times: Tensor
     curve: Tensor
     spectra: dict[str, Tensor]
+    bands: dict[str, Tensor]
     shown: dict[str, Shown]
     seconds: float
     batch_size: int
@@ -123,6 +125,7 @@ def evaluate(
         times=run.times,
         curve=torch.cat(run.curve) if run.curve else torch.empty(len(numbers), 0),
         spectra={name: total / len(numbers) for name, total in run.spectra.items()},
+        bands={name: total / len(numbers) for name, total in run.bands.items()},
         shown=shown,
         seconds=float(np.median(run.seconds)),
         batch_size=batch_size,
@@ -153,6 +156,7 @@ class _Pass:
         self.values: dict[str, list[Tensor]] = defaultdict(list)
         self.curve: list[Tensor] = []
         self.spectra: dict[str, Tensor] = {}
+        self.bands: dict[str, Tensor] = {}
         self.times = torch.empty(0)
         self.seconds: list[float] = []
 
@@ -173,8 +177,7 @@ class _Pass:
             u = self.surrogate.along(batch._replace(a=a))
         else:
             u, v = self.window.unstack(self.surrogate.predict(a)), self.window.unstack(v)
-        space = self.window.bound if self.window.segment is not None else self.window.bound.space
-        u = u.cpu()
+        space, u = self.window.bound.space, u.cpu()
         return Shown(number, batch.a[0], v[0], u[0], float(relative_error(u[0], v[0], Lp(space)).mean()))
 
     def _outputs(self, fields: Fields) -> None:
@@ -223,12 +226,13 @@ class _Pass:
             errors = relative_error(u, v, Lp(self.window.bound.space))
             self.curve.append(errors.mean(1).reshape(n, -1, errors.shape[2]).mean(1))
             self.times = self.scores.times(errors.shape[2])
-        space = self.window.bound if self.window.segment is not None else self.window.bound.space
-        edges = shell_edges(space)
+        space = self.window.bound.space
         for label, index in self._frames(u).items():
             fields = torch.stack([v[index], u[index], u[index] - v[index]])
-            energy = band_energy(fields, space, edges).mean(1) / 2 * n
-            self.spectra[label] = self.spectra.get(label, torch.zeros_like(energy)) + energy
+            shells = band_energy(fields, space, shell_edges(space)).mean(1) / 2 * n
+            bands = band_energy(fields, space, default_edges(space)).mean(1) * n
+            self.spectra[label] = self.spectra.get(label, torch.zeros_like(shells)) + shells
+            self.bands[label] = self.bands.get(label, torch.zeros_like(bands)) + bands
 
     def _frames(self, u: Tensor) -> dict[str, tuple[slice | int, ...]]:
         """The first frame and the last, or the field."""

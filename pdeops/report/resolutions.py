@@ -192,9 +192,14 @@ def _check_figure(path: Path, force: bool) -> None:
 
 
 def draw(tables: Mapping[str, Sequence[Row]], path: Path, *, overwrite: bool = True) -> Path:
+    """Errors by nodes per axis as a file."""
+    return save(error_figure(pyplot(), tables), path, overwrite=overwrite)
+
+
+def error_figure(plt: Any, tables: Mapping[str, Sequence[Row]]) -> Any:
     """Errors by nodes per axis, the mean of the seeds: a panel for each experiment."""
     size = (5 * len(tables), 3.6)
-    figure, panels = pyplot().subplots(1, len(tables), figsize=size, squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(1, len(tables), figsize=size, squeeze=False, layout="constrained")
     for ax, (title, found) in zip(panels[0], tables.items(), strict=True):
         for model in found[0].errors:
             points = sorted((row.grid[0].n, statistics.mean(row.errors[model])) for row in found if row.errors[model])
@@ -206,4 +211,4 @@ def draw(tables: Mapping[str, Sequence[Row]], path: Path, *, overwrite: bool = T
         ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
         ax.grid(alpha=0.3)
         ax.legend()
-    return save(figure, path, overwrite=overwrite)
+    return figure

@@ -15,6 +15,7 @@ from torch import nn
 
 from pdeops.errors import InputError, nearest
 from pdeops.saved import load
+from pdeops.sources.zoo import CARD
 from pdeops.surrogate import Surrogate
 
 
@@ -59,6 +60,27 @@ class Run(NamedTuple):
         with open(log, newline="") as f:
             return {int(row["epoch"]): float(row[column]) for row in csv.DictReader(f) if row.get(column)}
 
+    @property
+    def curves(self) -> dict[str, dict[int, float]]:
+        """Losses and validation errors by epoch, those that there are."""
+        found = {name: self.by_epoch(name) for name in ("train/loss", "val/loss", "val/relative_l2")}
+        return {name: curve for name, curve in found.items() if curve}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where and how it was made; empty for what was not kept."""
+        file, training = self.folder / "environment.json", self.card.get("training", {})
+        if file.is_file() or not training:
+            return _json(file) if file.is_file() else {}
+        commit = {"git": {"commit": training["commit"]}} if training.get("commit") else {}
+        return {"reproduce": training["command"], "packages": training["packages"], **commit}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Of a surrogate that was given away; empty where there is none."""
+        file = self.folder / CARD
+        return _json(file) if file.is_file() else {}
+
     def surrogate(self) -> Surrogate:
         return load(self.folder)
 
@@ -94,6 +116,20 @@ def read(folder: Path) -> Run | None:
         return None
     config, metrics = (_json(folder / name) for name in ("config.json", "metrics.json"))
     return Run(folder, config, metrics) if "test/relative_l2" in metrics else None
+
+
+def behind(source: str | Path) -> Run | None:
+    """The run that a surrogate is of, tested or not: of a run's folder, its surrogate, or one of its checkpoints; of a
+    surrogate with a card what that says of it."""
+    path = Path(source)
+    if not path.exists():  # a name of something else
+        return None
+    for folder in (path, *path.parents[:2]):
+        if (folder / "config.json").is_file():
+            metrics = folder / "metrics.json"
+            return Run(folder, _json(folder / "config.json"), _json(metrics) if metrics.is_file() else {})
+    told = _json(path / CARD) if (path / CARD).is_file() else {}
+    return Run(path, told["settings"], {}) if "settings" in told else None
 
 
 def _json(path: Path) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pdeops.data.schema import Field
-from pdeops.grid import Axis, Grid
+from pdeops.grid import Axis
 from pdeops.report.canvas import colours, literal, mesh, pyplot
 from pdeops.report.selection import Selection
 
@@ -42,12 +42,12 @@ def view(chosen: Selection) -> View:
     return View(0.7 + (height + 0.1) * samples, lambda figure: _images(figure, chosen))
 
 
-def picture_height(plane: Grid, width: float) -> float:
+def picture_height(plane: Sequence[Axis], width: float) -> float:
     """Inches of a picture of a plane at its true proportions, within reason."""
     return width * float(np.clip(plane[1].length / plane[0].length, 0.3, 1.3))
 
 
-def frame_axes(ax: Any, plane: Grid, *, left: bool = True, bottom: bool = True) -> None:
+def frame_axes(ax: Any, plane: Sequence[Axis], *, left: bool = True, bottom: bool = True) -> None:
     """True proportions (within reason), and the ends of the axes."""
     across, up = plane
     true = 0.3 <= up.length / across.length <= 4

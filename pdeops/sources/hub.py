@@ -29,28 +29,35 @@ def fetch(place: str) -> Path:
     """
     repo, revision = _parsed(place)
     hub = package("huggingface_hub", "hub", f"hub:{place}")
-    commit = revision if revision and COMMIT.fullmatch(revision) else _newest(hub, repo, revision)
+    if revision is not None and COMMIT.fullmatch(revision):
+        return _cached(hub, repo, revision) or _downloaded(hub, repo, revision)
     try:
-        folder = Path(hub.snapshot_download(repo, revision=commit, allow_patterns=FILES, local_files_only=True))
-    except (hub.errors.LocalEntryNotFoundError, hub.errors.EntryNotFoundError):
-        folder = None
-    if folder is None or not all((folder / name).is_file() for name in (CONFIG, WEIGHTS)):
-        with _reported(place):
-            folder = Path(hub.snapshot_download(repo, revision=commit, allow_patterns=FILES))
+        folder = _downloaded(hub, repo, revision)
+    except _OutOfReach as error:
+        kept = _cached(hub, repo, revision)
+        if kept is None:
+            raise
+        folder = kept
+        print(f"pdeops: {error.reason}; taking what is cached of hub:{place}", file=sys.stderr)
+    print(f"pdeops: hub:{place} is at commit {folder.name}; for ever: hub:{repo}@{folder.name}", file=sys.stderr)
     return folder
 
 
-def _newest(hub: Any, repo: str, revision: str | None) -> str:
-    """The commit of a branch or a tag, or its name where the Hub is out of reach."""
-    place = f"hub:{repo}" + (f"@{revision}" if revision else "")
+def _cached(hub: Any, repo: str, revision: str | None) -> Path | None:
+    """The folder in the Hub's cache, named by its commit; None if it is not there, or not whole."""
     try:
-        with _reported(f"{repo}@{revision}" if revision else repo):
-            commit = hub.HfApi().model_info(repo, revision=revision, timeout=20).sha
-    except _OutOfReach as error:
-        print(f"pdeops: {error.reason}; taking what is cached of {place}", file=sys.stderr)
-        return revision or "main"
-    print(f"pdeops: {place} is at commit {commit}; to have it again: hub:{repo}@{commit}", file=sys.stderr)
-    return commit
+        found = hub.snapshot_download(repo, revision=revision, allow_patterns=FILES, local_files_only=True)
+    except (hub.errors.LocalEntryNotFoundError, hub.errors.EntryNotFoundError):
+        return None
+    whole = all((Path(found) / name).is_file() for name in (CONFIG, WEIGHTS))
+    return Path(found) if whole else None
+
+
+def _downloaded(hub: Any, repo: str, revision: str | None) -> Path:
+    """The folder in the Hub's cache, brought up to date."""
+    with _reported(repo if revision is None else f"{repo}@{revision}"):
+        hub.HfApi().model_info(repo, revision=revision, timeout=20)  # what follows takes an old one where this fails
+        return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=FILES))
 
 
 def push(folder: Path, place: str) -> str:
@@ -85,8 +92,9 @@ class _OutOfReach(InputError):
 @contextmanager
 def _reported(place: str) -> Iterator[None]:
     """The Hub's errors in words."""
-    import httpx
     from huggingface_hub import errors
+
+    transport, *_ = errors.HfHubHTTPError.__bases__  # the root of its HTTP client's errors: clients change
 
     try:
         yield
@@ -102,5 +110,5 @@ def _reported(place: str) -> Iterator[None]:
         if error.response is not None and error.response.status_code in (401, 403):
             raise InputError(f"hub:{place}: the Hub refuses; log in with leave to write: hf auth login") from error
         raise InputError(f"hub:{place}: {first_line(error)}") from error
-    except (httpx.TransportError, OSError) as error:
+    except (transport, OSError) as error:
         raise _OutOfReach(place, f"the Hub is out of reach ({first_line(error)})") from error

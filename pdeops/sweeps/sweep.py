@@ -16,8 +16,9 @@ from omegaconf import DictConfig
 from pdeops.errors import InputError, Preempted, nearest
 from pdeops.files import atomically
 from pdeops.overrides import shipped
-from pdeops.report.leaderboard import leaderboard
+from pdeops.report.leaderboard import leaderboard, standings
 from pdeops.report.runs import read
+from pdeops.report.tables import aligned
 from pdeops.sweeps.expansion import check, expand
 from pdeops.sweeps.launcher import Launcher
 from pdeops.sweeps.launching import chosen_launcher, clock, devices_of, for_launcher, refuse_ranks, stopped_by_sigterm
@@ -130,7 +131,7 @@ def report(sweep: Sweep, points: Sequence[Point], outcomes: dict[int, Outcome]) 
     """Print the leaderboard, which is also a file of the sweep's folder, and the points that failed."""
     runs = [run for point in points if _good(point.outcome) and (run := read(point.folder)) is not None]
     if runs:
-        table = leaderboard(runs, sweep.points)
+        table = aligned(leaderboard(standings(runs, sweep.points)))
         (sweep.folder / "leaderboard.txt").write_text(table + "\n")
         print(f"\n{table}\n\nleaderboard: {sweep.folder / 'leaderboard.txt'}")
     failed = [point for point in points if not _good(point.outcome)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import lightning as L
 import torch
 
-from pdeops.errors import InputError
 from pdeops.surrogate import Surrogate
 
 
@@ -33,17 +32,3 @@ class Compile(L.Callback):
         with torch.no_grad():
             surrogate.model(weight.new_zeros(1, window.in_channels, *window.grid_in.shape))
         return surrogate.model
-
-
-def check_compiler() -> None:
-    """Raises InputError where there is no C++ compiler."""
-    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds to import
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler as error:
-        raise InputError(
-            "compile=true needs a C++ compiler, and none was found: install g++ or clang, name it in the environment "
-            "variable CXX, or train with compile=false"
-        ) from error

@@ -144,6 +144,7 @@ class Fit(L.LightningModule):
                 f"the training loss became {float(loss)} in epoch {self.current_epoch + 1}. Lower optimizer.lr, set "
                 "trainer.gradient_clip_val=1, or look for bad values with: pdeops data check FILE"
             )
+        self.log("train/rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             error = self.trainer.callback_metrics.get("val/relative_l2")

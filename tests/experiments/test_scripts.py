@@ -35,6 +35,31 @@ def test_the_benchmark_of_a_step_without_arithmetic():
     assert "an FNO: bare" in out
 
 
+@pytest.mark.slow
+def test_the_loader_benchmark():
+    out = script(ROOT / "bench" / "loader.py", "--seconds", 0.1)
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == [
+        f"data.cache={cache} data.workers={n}" for cache, n in (("memory", 0), ("none", 0), ("none", 1), ("none", 2))
+    ]
+
+
+@pytest.mark.slow
+def test_weak_scaling_sends_what_the_formula_says():
+    out = script(ROOT / "scaling" / "scaling.py", "space", "--worlds", 2, "--steps", 1)
+    counted, formula = re.search(r"sent by a rank (\d+) bytes, by the formula (\d+)", out).groups()
+    assert counted == formula
+    assert "1 ranks, cache=none" in script(ROOT / "scaling" / "scaling.py", "data", "--worlds", 1, "--seconds", 0.1)
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_has_the_curve_of_one_that_does_not(tmp_path):
+    figure = tmp_path / "curves.png"
+    out = script(ROOT / "survival" / "survival.py", "--deaths", 2, "--figure", figure)
+    assert "2 deaths; largest difference of 48 logged values: 0\n" in out
+    assert "tensors of weights: 0\n" in out
+    assert figure.stat().st_size > 10_000
+
+
 def test_the_table_of_a_sweep(tmp_path):
     for i, value in enumerate((0.1, 0.2, 0.3)):
         (tmp_path / "sweep" / str(i)).mkdir(parents=True)

@@ -46,7 +46,7 @@ def test_the_operator_does_not_change_with_the_resolution():
 def test_padding_separates_the_ends_of_walls_only():
     walls = Grid((Axis("x", 16, nodes="uniform"), Axis("y", 12)))
     model = FNO(1, 1, walls, walls, width=8, modes=6, coordinates=False, padding=0.25)
-    assert model._extra((16, 12)) == (4, 0)
+    assert model.extra((16, 12)) == (4, 0)
     a = torch.randn(1, 1, 16, 12)
     assert model(a).shape == a.shape
     torch.testing.assert_close(model(a.roll(5, 3)), model(a).roll(5, 3), rtol=1e-4, atol=1e-5)
@@ -61,7 +61,7 @@ BOX = Grid((Axis("x", 17, 2.0, "uniform", start=-1.0), Axis("y", 12, nodes="cell
 @pytest.mark.parametrize("basis", ["cosine", ["sine", "cosine"], ["cosine", "fourier"]])
 def test_walls_need_no_padding_in_their_own_basis(basis):
     model = FNO(1, 1, BOX, BOX, width=8, modes=6, basis=basis, padding=0.25)
-    assert model._extra((17, 12)) == (0, 3 if basis[1] == "fourier" else 0)
+    assert model.extra((17, 12)) == (0, 3 if basis[1] == "fourier" else 0)
     assert model(torch.randn(2, 1, 17, 12)).shape == (2, 1, 17, 12)
 
 
@@ -148,8 +148,8 @@ def test_norms_stand_before_each_gelu(monkeypatch):
 def test_padding_keeps_its_period_at_another_resolution():
     cells = Grid((Axis("x", 16, nodes="cell"), Axis("y", 16)))
     model = FNO(1, 1, cells, cells, width=4, modes=6, padding=0.1, coordinates=False).double()
-    assert model._extra((16, 16)) == (2, 0)
-    assert model._extra((32, 32)) == (4, 0)
+    assert model.extra((16, 16)) == (2, 0)
+    assert model.extra((32, 32)) == (4, 0)
     model.blocks[-1].mlp, model.projection = None, torch.nn.Identity()  # a series up to the end
     a = torch.zeros(1, 1, 16, 16).double()  # lifted to a constant, beside which padding is zero
     fine = model(a, out=cells.resized((48, 48)))

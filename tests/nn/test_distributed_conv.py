@@ -1,20 +1,16 @@
 """A field dealt over two and four processes has the convolution, and its weights the gradient, of one process."""
 
-import os
-import socket
-import traceback
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 
 from pdeops.bases.tables import bases
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.nn.distributed import share
 from pdeops.nn.distributed_conv import DistributedSpectralConv
 from pdeops.nn.spectral_conv import SpectralConv
+from tests.ranks import on_ranks
 
 CASES = [  # grid, modes, bases: both roles of a Fourier axis that is dealt, real axes, lattices that are dealt unevenly
     (Grid.periodic((26,)), (14,), ["fourier"]),
@@ -35,67 +31,49 @@ def whole(case, dtype):
 
 
 def compared(case, mesh, dtype):
-    """The largest differences of values, gradients of the field and gradients of the weights, relative."""
+    """The largest differences of values, gradients of the fields and gradients of the weights, relative."""
     conv, v, w = whole(case, dtype)
-    y = conv(v, v.shape[1:-1])
+    onto = torch.randn_like(w).requires_grad_()
+    y = conv(v, v.shape[1:-1], onto)
     (y * w).sum().backward()
     part = DistributedSpectralConv(conv, mesh)
     n = v.shape[1]
-    own = list(torch.arange(n).chunk(mesh.size()))[mesh.get_local_rank()]
-    mine = v.detach()[:, own].clone().requires_grad_()
-    out = part(mine, n)
+    own = share(n, mesh)
+    assert torch.equal(torch.arange(n)[own], torch.arange(n).chunk(mesh.size())[mesh.get_local_rank()])
+    mine, added = (x.detach()[:, own].clone().requires_grad_() for x in (v, onto))
+    out = part(mine, own, n, added)
     (out * w[:, own]).sum().backward()
-    pairs = [(out, y[:, own]), (mine.grad, v.grad[:, own])]
+    pairs = [(out, y[:, own]), (mine.grad, v.grad[:, own]), (added.grad, onto.grad[:, own])]
     pairs.append((part.weight.tensor.grad, conv.weight.tensor.grad[part.modes]))
+    pairs.append((part(mine, own, n), conv(v, v.shape[1:-1])[:, own]))
+    pairs.append((part.whole_weight(), conv.weight.tensor))
     return [float((a - b).abs().max() / b.abs().max()) for a, b in pairs]
 
 
 def refusals(mesh):
     conv, v, _ = whole(1, torch.float32)
     part = DistributedSpectralConv(conv, mesh)
-    with pytest.raises(InputError, match="a share of 18 of 18 nodes; this process, one of 2"):
-        part(v, 18)
+    with pytest.raises(InputError, match="a share of 18 nodes, which should be 0 to 8 of 18"):
+        part(v, slice(0, 9), 18)
     with pytest.raises(InputError, match="nodes do not hold"):
-        part(v[:, :2], 4)
+        part(v[:, :2], slice(0, 2), 4)
     with pytest.raises(InputError, match="dense weights"):
         DistributedSpectralConv(SpectralConv(2, 2, (7, 6), weights="separable"), mesh)
-    with pytest.raises(InputError, match=r"1 coefficients along the first axis, .* leave one without any"):
+    with pytest.raises(InputError, match=r"modes along the first axis: 1 entries, .* leave one without any; take more"):
         DistributedSpectralConv(SpectralConv(2, 2, (1, 6)), mesh)
 
 
-def process(rank, world, port, queue):
-    try:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world))
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", rank=rank, world_size=world)
-        mesh = init_device_mesh("cpu", (world,))
-        found = {
-            (case, str(d)): compared(case, mesh, d)
-            for case in range(len(CASES))
-            for d in (torch.float32, torch.float64)
-        }
-        if world == 2:
-            refusals(mesh)
-        queue.put(found)
-        dist.destroy_process_group()
-    except BaseException:
-        queue.put(traceback.format_exc())
+def all_cases(world):
+    mesh = init_device_mesh("cpu", (world,))
+    if world == 2:
+        refusals(mesh)
+    return {
+        (case, str(d)): compared(case, mesh, d) for case in range(len(CASES)) for d in (torch.float32, torch.float64)
+    }
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_processes_together_are_one(world):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = mp.get_context("spawn")
-    queue = context.Queue()
-    ranks = [context.Process(target=process, args=(r, world, port, queue), daemon=True) for r in range(world)]
-    for rank in ranks:
-        rank.start()
-    for _ in ranks:
-        found = queue.get(timeout=120)
-        assert not isinstance(found, str), found
+    for found in on_ranks(world, all_cases, world):
         for (case, dtype), differences in found.items():
             assert max(differences) < (1e-5 if dtype == "torch.float32" else 1e-12), (case, dtype, differences)
-    for rank in ranks:
-        rank.join(30)

@@ -1,4 +1,4 @@
-"""Sweeps of real trainings: crashes, kills, resumption, devices, Slurm's and Dask's ways."""
+"""Sweeps of real trainings: crashes, kills, resumption, devices, Dask's and Ray's ways."""
 
 import json
 import os
@@ -74,7 +74,10 @@ def test_points_of_two_ranks_each(tiny, tmp_path):
     assert not equal(weights(tmp_path / "s/0"), weights(tmp_path / "s/1"))
 
 
-def test_points_on_dask(tiny, tmp_path):
-    out = call(tmp_path, "-m", *tiny, "seed=0,1", "model.width=8,0", "launcher=dask", "hydra.sweep.dir=s", status=1)
+@pytest.mark.parametrize(("launcher", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_points_on_a_cluster(tiny, tmp_path, launcher, package):
+    pytest.importorskip(package)
+    words = ["-m", *tiny, "seed=0,1", "model.width=8,0", f"launcher={launcher}", "hydra.sweep.dir=s"]
+    out = call(tmp_path, *words, status=1)
     assert "2 of 4 points failed" in out
     assert "pdeops: model.width=0, model.depth=2: both must be at least 1" in out

@@ -1,0 +1,54 @@
+"""Predictions a few samples at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdeops.errors import check_positive
+from pdeops.grid import Grid
+from pdeops.inference.memory import fitting, out_of_memory, too_large
+from pdeops.surrogate import Surrogate
+
+Array = TypeVar("Array", Tensor, np.ndarray)
+Result = TypeVar("Result")
+
+
+def in_batches(
+    surrogate: Surrogate, a: Array, out: Grid | Tensor | None = None, *, batch_size: int | None = None
+) -> Array:
+    """`surrogate.predict(a, out)`, batch_size samples at a time; None: as many as memory holds.
+
+    `a` may be a memory map of a file larger than memory; the result is in memory, as `predict` gives it, of a tensor
+    where the tensor is. Raises InputError as `predict` does, and if a batch does not fit.
+    """
+    size = fitting(surrogate, a.shape[2:], out) if batch_size is None else batch_size
+    calls = over(len(a), size, lambda i, j: surrogate.predict(a[i:j], out), fixed=batch_size is not None)
+    parts = [part for _, part in calls]
+    if isinstance(a, np.ndarray):
+        return np.concatenate(parts)
+    return torch.cat(parts)
+
+
+def over(n: int, size: int, call: Callable[[int, int], Result], *, fixed: bool = False) -> Iterator[tuple[int, Result]]:
+    """(i, call(i, j)) for ranges i:j of so many of 0 .. n. Where memory does not do, ranges are halved, for good,
+    unless their size is `fixed`. Raises InputError if one does not fit then."""
+    check_positive("inference", batch_size=size)
+    first = 0
+    while first < n:
+        last = min(n, first + size)
+        try:
+            result = call(first, last)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if fixed or last - first == 1:
+                raise too_large(last - first) from error
+            size = (last - first) // 2
+            continue
+        yield first, result
+        first = last

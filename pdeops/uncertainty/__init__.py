@@ -1,0 +1,1 @@
+"""How far predictions may be from the truth: ensembles, and bands of a stated coverage."""
