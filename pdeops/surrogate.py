@@ -21,7 +21,7 @@ from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
 from pdeops.nn.on_grids import check_input, nodes_wanted
-from pdeops.nn.resample import INWARD, OUTWARD, resampled
+from pdeops.nn.resample import INWARD, OUTWARD, onto_points, resampled, spectrally
 from pdeops.problems.base import Problem
 from pdeops.refinement.estimate import Estimate, error_estimate
 from pdeops.refinement.mild import evolving
@@ -62,21 +62,40 @@ class Surrogate(nn.Module):
 
         Of a model that takes other lattices through the trained one, conditions are imposed there before values are
         interpolated: what a model itself says on a wall is never trained. At points, and on a grid that covers another
-        part of space or has nodes of another kind, whose ends need not be walls, values are the model's own.
+        part of space or has nodes of another kind, whose ends need not be walls, values are the model's own; with what
+        the conditions add on the window's grid, where that is a smooth function (`Problem.lifts`).
         """
         n_out = self._nodes_beyond(a, out)
         if n_out is None:
-            u = self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+            u = self._raw(a, out)
         else:
             own, to = self.window.grid_in, self.window.grid_out
             inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
-        if self.problem is None or self._elsewhere(out):
+        if self.problem is None:
             return u
+        if self._elsewhere(out):
+            return u + self._added(a, out, self.problem) if self.problem.lifts else u
         grid = self.window.grid_out
         if isinstance(out, Grid):  # of space alone: at the trained times
             grid = Grid((grid.time, *out)) if grid.time and not out.time else out
         return self.problem.constrain(a, u, grid.resized(u.shape[2:]))
+
+    def _raw(self, a: Tensor, out: Grid | Tensor | None) -> Tensor:
+        """What the model says, in physical units."""
+        return self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+
+    def _added(self, a: Tensor, out: Grid | Tensor, problem: Problem) -> Tensor:
+        """What the conditions add to the model's values on the window's grid, at places elsewhere."""
+        u = self._raw(a, None)
+        grid = self.window.grid_out.resized(u.shape[2:])
+        added = (problem.constrain(a, u, grid) - u).movedim(1, -1)
+        if isinstance(out, Grid):
+            return spectrally(added, grid, out).movedim(-1, 1)
+        if out.ndim == 2:
+            return onto_points(added, grid, out, max(grid.shape)).movedim(-1, 1)
+        each = [onto_points(added[[i]], grid, y, max(grid.shape)) for i, y in enumerate(out)]
+        return torch.cat(each).movedim(-1, 1)
 
     def _nodes_beyond(self, a: Tensor, out: Grid | Tensor | None) -> tuple[int, ...] | None:
         """The nodes wanted of a model that goes through the trained lattice, where they, or the input's, are others."""
@@ -103,8 +122,8 @@ class Surrogate(nn.Module):
         values that are not finite.
 
         out: another grid of the same axes, or points (N, d) where the model takes them. What the problem imposes
-        (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere values are the model's own, and a
-        warning says so.
+        (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere too where it is smooth, as data on
+        the walls of `spectral_poisson` are; else values there are the model's own, and a warning says so.
         """
         numbers = isinstance(out, np.ndarray) and out.dtype.kind in "biufc"
         if not (numbers or isinstance(out, Grid | Tensor | None)):
@@ -112,7 +131,7 @@ class Surrogate(nn.Module):
             raise InputError(f"got out of {kind}; wanted a Grid, or points (N, d), a tensor or an array of numbers")
         if isinstance(out, np.ndarray):
             out = torch.from_numpy(out)
-        if self._elsewhere(out) and self.problem is not None and _imposes(self.problem):
+        if self._elsewhere(out) and self.problem is not None and _imposes(self.problem) and not self.problem.lifts:
             where = "at points" if isinstance(out, Tensor) else "on other nodes, or a part of the domain,"
             warnings.warn(
                 f"values {where} are the model's own; conditions of {self.problem.name} are imposed on its grid alone",

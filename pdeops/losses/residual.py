@@ -96,22 +96,31 @@ class Residual:
         return self._size(batch.a, start, u, grid).mean()
 
     def scale(self, a: Tensor) -> float:
-        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
-        the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
-        inputs a (B, C_in, *grid_in) alone. Of fields without time, whose solutions have other units than inputs.
-        Raises InputError of others, and where that is no positive number."""
-        if self.window.evolves:
-            raise InputError(f"{self.problem.name}: outputs of an evolution are states, and have the inputs' scale")
-        inputs, grid = self._given(a)[0], self.grid
-        v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
-        for i, axis in enumerate(grid, 2):
+        """||r(u_0)|| over ||r(u_0 + v) - r(u_0)|| times the deviation of v: how far solutions are from u_0, by the
+        linear part of the equation and inputs a (B, C_in, *grid_in) alone. Of a steady field u_0 is zero with the
+        conditions of the problem, of an evolution its initial state at all times; v is smooth and vanishes at walls:
+        the first input that is not zero times 4 s (1 - s), s in [0, 1] (of an evolution times the fraction of time
+        passed). Raises InputError where that is no positive number."""
+        evolves = self.window.evolves
+        if evolves and self.collocation is None:
+            inputs, start = self.window.problem_inputs(a), self.window.history_frames(a)[:, :, -1]
+        else:
+            inputs, start = self._given(a)
+        grid = self.grid
+        first = next((x for x in inputs.unbind(1) if x.any()), inputs[:, 0]).unsqueeze(1)
+        v = first.expand(-1, len(self.window.targets), *first.shape[2:])
+        for i, axis in enumerate(grid.space, 2):
             if not axis.periodic:
                 s = (axis.points() - axis.start) / axis.length
-                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.ndim + 1 - i)).to(v)
-        v = self.problem.constrain(inputs, v, grid)
-        at_zero = self.residual(inputs, torch.zeros_like(v), grid)
-        there = self.norm(self.residual(inputs, v, grid) - at_zero)
-        scale = float(v.std() * self.norm(at_zero).mean() / there.mean())
+                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.space.ndim + 1 - i)).to(v)
+        if evolves:
+            t = (grid[0].points() - grid[0].start) / grid[0].length
+            v = v.unsqueeze(2) * t.view(-1, *(1,) * grid.space.ndim).to(v)
+        zero = torch.zeros_like(v) if start is None else start.unsqueeze(2).expand_as(v)
+        zero, u = (self.problem.constrain(inputs, x, grid) for x in (zero, zero + v))
+        at_zero = self.residual(inputs, zero, grid)
+        there = self.norm(self.residual(inputs, u, grid) - at_zero)
+        scale = float((u - zero).std() * self.norm(at_zero).mean() / there.mean())
         if not 0 < scale < inf:
             raise InputError(
                 f"{self.problem.name}: how large solutions are does not follow from its residual at zero and at the "
