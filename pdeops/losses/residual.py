@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
+from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.losses.supervised import on_a_lattice
@@ -70,10 +70,7 @@ class Residual:
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
-        elif self.collocation is not None and isinstance(problem, Evolution):
-            times = self.collocation[0].points()
-            self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
-        elif ansatz is not None:
+        elif ansatz is not None and self.collocation is None:
             if not (window.evolves and isinstance(problem, Evolution)):
                 raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
             period, modes, _ = ansatz  # a series is one from any start

@@ -112,6 +112,11 @@ class NSM(nn.Module):
         frames = grid_in[0].n if grows else 1
         self.inner = self.lattice.space if time == "channels" else self.lattice
         d = self.inner.ndim
+        if any(m > axis.n for m, axis in zip(self.modes[-d:], self.inner, strict=True)):
+            raise InputError(
+                f"model.modes={list(self.modes)}: more than the nodes hold, model.nodes={list(self.nodes)}. Lower "
+                "modes, or raise nodes"
+            )
         places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.inner)
         names = [_basis(axis, name) for axis, name in zip(self.inner, self.basis[-d:], strict=True)]
         chosen = bases(self.inner, names)
