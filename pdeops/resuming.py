@@ -53,8 +53,8 @@ def words() -> list[str]:
 
 
 def check_resumable(config: dict[str, Any], model: Any) -> None:
-    """The checkpoint must be of the same model and, to train on, of the same optimiser and schedule, with their settings
-    and length: what goes on is the checkpoint's own, and another rate would be passed over."""
+    """The checkpoint must be of the same model and, to train on, of the same optimiser and schedule, with their
+    settings and length: what goes on is the checkpoint's own, and another rate would be passed over."""
     path = config["ckpt_path"]
     checkpoint = read_checkpoint(path)
     if model is not None:

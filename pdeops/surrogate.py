@@ -74,7 +74,7 @@ class Surrogate(nn.Module):
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
         if self.problem is None:
             return u
-        if self._elsewhere(out):
+        if out is not None and self._elsewhere(out):
             return u + self._added(a, out, self.problem) if self.problem.lifts else u
         grid = self.window.grid_out
         if isinstance(out, Grid):  # of space alone: at the trained times
