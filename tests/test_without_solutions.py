@@ -19,7 +19,7 @@ POISSON = [
     "model.width=16",
     "model.depth=2",
 ]
-ROBIN = [*POISSON, "data=poisson_robin", "loss.alpha=1"]
+ROBIN = [*POISSON, "data=poisson_robin", "loss.alpha=1", "problem.boundary.amplitude=0.01"]
 FISHER = [
     *SMALL, "experiment=nsm_reaction_diffusion", "problem.n=32", "problem.frames=8", "data.window.n_out=8",
     "model.nodes=[8,16]", "model.modes=[4,12]", "model.width=16", "model.depth=2",

@@ -15,8 +15,8 @@ from torch import Tensor
 from pdeops.bases.differences import derivative_matrix, interpolation_matrix
 from pdeops.bases.expansions import along
 from pdeops.bases.fourier import Fourier, derivative
-from pdeops.bases.lifts import Ends, check_walls, lift_of, traces
-from pdeops.bases.polynomials import DIRICHLET, Condition
+from pdeops.bases.lifts import check_walls, lift_of, outward, traces
+from pdeops.bases.polynomials import DIRICHLET, Ends
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Boundary, Grid
 from pdeops.problems.base import Problem, Progress, Solution
@@ -80,9 +80,8 @@ class SpectralPoisson(Problem):
         """The conditions at the ends of each axis, of slopes along it; of a torus none."""
         if self.nodes == "periodic":
             return {}
-        given = self.conditions or {}
-        sides = {x: [Condition(*map(float, side)) for side in given.get(x, (DIRICHLET, DIRICHLET))] for x in "xy"}
-        return {x: (Condition(first.alpha, -first.beta or 0.0), last) for x, (first, last) in sides.items()}
+        given = {x: outward(sides) for x, sides in (self.conditions or {}).items()}
+        return {x: given.get(x, (DIRICHLET, DIRICHLET)) for x in "xy"}
 
     @property
     def symmetric(self) -> bool:

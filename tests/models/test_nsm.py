@@ -80,6 +80,22 @@ def test_the_output_is_one_polynomial_with_its_conditions(bc):
     torch.testing.assert_close(again(smooth(finer).double()), fine)
 
 
+def test_conditions_of_each_end_are_those_of_the_output():
+    """alpha u + beta du/dn, n outwards, on a box of length 2; data come by the problem's constraint."""
+    sides = {"x": [[1.0, 0.0], [0.0, 1.0]], "y": [[1.0, 0.5], [2.0, 3.0]]}
+    grid = walls(12, 12, bc="free")
+    model, a = build(grid, modes=10, conditions=sides).double(), smooth(grid).double()
+    u = model(a).detach()
+    for i, axis in enumerate(grid):
+        v = u.movedim(i + 2, -1)
+        slope = v @ differentiation_matrix(axis.points(), axis.n - 1).T
+        for end, sign in ((0, -1), (-1, 1)):
+            alpha, beta = sides[axis.name][end]
+            assert (alpha * v[..., end] + sign * beta * slope[..., end]).abs().max() < 1e-10 * slope.abs().max()
+    with pytest.raises(InputError, match="walls of axis 'z' of"):
+        build(grid, conditions={"z": sides["x"]})
+
+
 def test_periodic_axes_have_fourier_series():
     grid = Grid([Axis("x", 16), *walls(12)[:0], Axis("y", 12, 1.0, "chebyshev", bc="dirichlet")])
     model, a = build(grid, nodes=[10, 12]).double(), smooth(grid).double()
