@@ -10,6 +10,7 @@ own of half a minute, and prints the table. --lines: print their commands instea
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -34,7 +35,7 @@ class Row(NamedTuple):
 
     @property
     def folder(self) -> str:
-        return "-".join(self[:4]).replace(" ", "_").replace("^", "").replace("/", "_")
+        return re.sub(r"[^\w.-]+", "_", "-".join(self[:4]))  # a command line reads commas as a sweep's
 
 
 def rows() -> list[Row]:

@@ -156,8 +156,8 @@ def test_what_does_not_fit_is_refused(name, nodes, message):
 
 
 def test_eigenfunctions_of_other_conditions():
-    """Of a value and a slope that vanish: quarter-waves; of u' + c u = 0 on an axis of length 3 at its end: cos(k x) with
-    k tan(3 k) = c."""
+    """On a length of 3: quarter-waves where a value and a slope vanish; cos(k x), k tan(3 k) = c, where a slope and
+    u' + c u do."""
     grid = Grid((Axis("x", 24, 3.0, "chebyshev", start=-1.0),))
     x = grid[0].points() + 1
     k = (torch.arange(6, dtype=torch.float64) + 0.5) * pi / 3
