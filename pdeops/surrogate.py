@@ -74,7 +74,7 @@ class Surrogate(nn.Module):
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
         if self.problem is None:
             return u
-        if self._elsewhere(out):
+        if out is not None and self._elsewhere(out):
             return u + self._added(a, out, self.problem) if self.problem.lifts else u
         grid = self.window.grid_out
         if isinstance(out, Grid):  # of space alone: at the trained times
@@ -122,8 +122,8 @@ class Surrogate(nn.Module):
         values that are not finite.
 
         out: another grid of the same axes, or points (N, d) where the model takes them. What the problem imposes
-        (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere too where it is smooth, as data on
-        the walls of `spectral_poisson` are; else values there are the model's own, and a warning says so.
+        (`Problem.constrain`) stands on the window's grid at any resolution, and where it is smooth (`Problem.lifts`)
+        elsewhere too; else values there are the model's own, and a warning says so.
         """
         numbers = isinstance(out, np.ndarray) and out.dtype.kind in "biufc"
         if not (numbers or isinstance(out, Grid | Tensor | None)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -12,15 +12,13 @@ from torch import Tensor
 from pdeops.bases.chebyshev import ChebyshevSeries
 from pdeops.bases.differences import differentiation_matrix, interpolation_matrix
 from pdeops.bases.expansions import along
-from pdeops.bases.polynomials import Condition, check_conditions
+from pdeops.bases.polynomials import Condition, Ends, check_conditions
 from pdeops.constants import constant, plain
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
 WIDTH = 8  # nodes of the polynomials through values next to a wall, on nodes that are not chebyshev ones
 COMPATIBLE = 1e-3  # how far data of two walls may differ at their corner, relative to the largest of all
-
-Ends = tuple[Condition, Condition]  # at the first and at the last wall of an axis
 
 
 class Wall(NamedTuple):
@@ -72,6 +70,13 @@ def lift_of(w: Tensor, grid: Grid, ends: Mapping[str, Ends]) -> Tensor:
     for dim, traces, blends in _tables(grid, ends, w).values():
         g = g + along(blends, along(traces, w - g, dim), dim)
     return g
+
+
+def outward(sides: Sequence[Sequence[float]]) -> Ends:
+    """Of (alpha, beta) of the first and the last side, alpha u + beta du/dn with the outward normal n, the conditions
+    on slopes along the axis."""
+    (alpha, beta), last = ([float(x) for x in side] for side in sides)
+    return Condition(alpha, -beta or 0.0), Condition(*last)
 
 
 def traces(axis: Axis, ends: Ends, like: Tensor) -> Tensor:

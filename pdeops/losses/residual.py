@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
+from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.losses.supervised import on_a_lattice
@@ -70,10 +70,7 @@ class Residual:
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
-        elif self.collocation is not None and isinstance(problem, Evolution):
-            times = self.collocation[0].points()
-            self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
-        elif ansatz is not None:
+        elif ansatz is not None and self.collocation is None:
             if not (window.evolves and isinstance(problem, Evolution)):
                 raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
             period, modes, _ = ansatz  # a series is one from any start
@@ -101,12 +98,8 @@ class Residual:
         conditions of the problem, of an evolution its initial state at all times; v is smooth and vanishes at walls:
         the first input that is not zero times 4 s (1 - s), s in [0, 1] (of an evolution times the fraction of time
         passed). Raises InputError where that is no positive number."""
-        evolves = self.window.evolves
-        if evolves and self.collocation is None:
-            inputs, start = self.window.problem_inputs(a), self.window.history_frames(a)[:, :, -1]
-        else:
-            inputs, start = self._given(a)
-        grid = self.grid
+        evolves, grid = self.window.evolves, self.grid
+        inputs, start = self._given(a) if self.collocation is not None else self._own(a)
         first = next((x for x in inputs.unbind(1) if x.any()), inputs[:, 0]).unsqueeze(1)
         v = first.expand(-1, len(self.window.targets), *first.shape[2:])
         for i, axis in enumerate(grid.space, 2):
@@ -145,6 +138,12 @@ class Residual:
         inputs = inputs.double().movedim(1, -1)
         inputs = spectrally(inputs, space.resized(inputs.shape[1:-1]), there).movedim(-1, 1)
         return inputs, inputs[:, : len(self.window.targets)] if self.window.evolves else None
+
+    def _own(self, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same on the window's own nodes."""
+        if not self.window.evolves:
+            return a, None
+        return self.window.problem_inputs(a), self.window.history_frames(a)[:, :, -1]
 
 
 def _norm(s: float | Literal["coefficients"] | None, alpha: float) -> Callable[[Grid], Norm]:

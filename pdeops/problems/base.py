@@ -53,6 +53,11 @@ class Problem(ABC):
     def parameters(self) -> dict[str, float]:
         """The physical parameters that all samples share, by name (viscosity ...)."""
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether inputs with their two space axes swapped have the solutions with theirs swapped; here: unknown."""
+        return False
+
     @abstractmethod
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:
         """Inputs (n, C_in, *space), float64 on the CPU; sample i depends on (seed, i) alone."""

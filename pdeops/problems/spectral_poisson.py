@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.differences import derivative_matrix, interpolation_matrix
 from pdeops.bases.expansions import along
 from pdeops.bases.fourier import Fourier, derivative
-from pdeops.bases.lifts import Ends, check_walls, lift_of, traces
-from pdeops.bases.polynomials import DIRICHLET, Condition
+from pdeops.bases.lifts import check_walls, lift_of, outward, traces
+from pdeops.bases.polynomials import DIRICHLET, Ends
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Boundary, Grid
 from pdeops.problems.base import Problem, Progress, Solution
@@ -63,7 +63,8 @@ class SpectralPoisson(Problem):
             raise InputError("problem.conditions and problem.boundary are of walls: set problem.nodes=chebyshev")
         for name, sides in (self.conditions or {}).items():
             pairs = [tuple(side) for side in sides]
-            if name not in ("x", "y") or len(pairs) != 2 or any(len(p) != 2 or not max(p) > 0 or min(p) < 0 for p in pairs):
+            fit = len(pairs) == 2 and all(len(p) == 2 and min(p) >= 0 and 0 < max(p) < inf for p in pairs)
+            if name not in ("x", "y") or not fit:
                 raise InputError(
                     f"problem.conditions.{name}={list(sides)}: wanted [[alpha, beta], [alpha, beta]] for the first and "
                     "the last side of x or y, none of the numbers negative and one of each pair positive"
@@ -79,9 +80,12 @@ class SpectralPoisson(Problem):
         """The conditions at the ends of each axis, of slopes along it; of a torus none."""
         if self.nodes == "periodic":
             return {}
-        given = self.conditions or {}
-        sides = {x: [Condition(*map(float, side)) for side in given.get(x, (DIRICHLET, DIRICHLET))] for x in "xy"}
-        return {x: (Condition(first.alpha, -first.beta or 0.0), last) for x, (first, last) in sides.items()}
+        given = {x: outward(sides) for x, sides in (self.conditions or {}).items()}
+        return {x: given.get(x, (DIRICHLET, DIRICHLET)) for x in "xy"}
+
+    @property
+    def symmetric(self) -> bool:
+        return self.walls.get("x") == self.walls.get("y")
 
     @property
     def balanced(self) -> bool:
@@ -110,7 +114,7 @@ class SpectralPoisson(Problem):
             basis = Fourier(self.grid, degree=1, device=a.device)
             u = basis.to_values(torch.where(basis.k2 > 0, basis.to_modes(f) / basis.k2, 0.0))
         else:
-            u = self._collocated(f, lift_of(self._given(a), self.grid, self.walls))
+            u = self._collocated(f, lift_of(self._given(a, self.grid), self.grid, self.walls))
         u = self.constrain(a, u, self.grid)
         size = torch.linalg.vector_norm(a.flatten(1), dim=1)
         size = torch.where(size > 0, size, 1.0)
@@ -133,9 +137,15 @@ class SpectralPoisson(Problem):
         x, y = (torch.from_numpy(_second(axis)).to(u) for axis in grid)
         return x @ u + u @ y.T
 
-    def _given(self, a: Tensor) -> Tensor:
-        """g (B, 1, *grid)."""
-        return torch.zeros_like(a[:, :1]) if self.boundary is None else a[:, 1:2]
+    def _given(self, a: Tensor, grid: Grid) -> Tensor:
+        """g (B, 1, *grid), of inputs on any numbers of nodes."""
+        if self.boundary is None:
+            return a.new_zeros(len(a), 1, *grid.shape)
+        g = a[:, 1:2]
+        for dim, (axis, n) in enumerate(zip(grid, g.shape[2:], strict=True), 2):
+            if n != axis.n:
+                g = along(interpolation_matrix(axis.resized(n).points(), axis.points(), n).to(g), g, dim)
+        return g
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
         """f + Laplace u by spectral derivatives: of f without its mean and Nyquist modes on a torus; at walls, what u
@@ -153,7 +163,7 @@ class SpectralPoisson(Problem):
         if self.balanced:
             x, y = (_balance(axis, self.walls[axis.name]).to(r) for axis in grid)
             r = r - (x @ r @ y)[..., None, None]
-        r, lacking = torch.nn.functional.pad(r, [1, 1, 1, 1]), self._given(a) - u
+        r, lacking = torch.nn.functional.pad(r, [1, 1, 1, 1]), self._given(a, grid) - u
         for dim, axis in enumerate(grid, -2):
             ends = along(traces(axis, self.walls[axis.name], u), lacking, dim)
             first, last = ends.split(1, dim)
@@ -164,7 +174,7 @@ class SpectralPoisson(Problem):
         """u with the data on the walls, by a function of what it lacks of them (`lift_of`); without its mean on a
         torus, and where no side has an alpha."""
         if self.nodes == "chebyshev":
-            u = u - lift_of(u - self._given(a), grid, self.walls)
+            u = u - lift_of(u - self._given(a, grid), grid, self.walls)
         if not self.balanced:
             return u
         return u - (u * grid.weights().to(u)).sum((-2, -1), keepdim=True) / grid.volume
@@ -190,7 +200,7 @@ class _Spectrum(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _second(axis: Axis) -> np.ndarray:
-    first = differentiation_matrix(axis.points(), order=axis.n - 1).numpy()
+    first = derivative_matrix(axis).numpy()
     return first @ first
 
 
@@ -207,8 +217,8 @@ def _spectrum(axis: Axis, ends: Ends) -> _Spectrum:
 
 
 def _balance(axis: Axis, ends: Ends) -> Tensor:
-    """(n - 2,): values at the inner nodes -> the constant among their eigenvectors, where no end has an alpha; of second
-    derivatives of values that satisfy the conditions it is zero, and of 1 it is 1."""
+    """(n - 2,): values at the inner nodes -> their part of the constant eigenvector, where no end has an alpha; of
+    second derivatives of values that satisfy the conditions it is zero, of 1 it is 1."""
     spectrum = _spectrum(axis, ends)
     constant = int(spectrum.values.abs().argmin())
     return spectrum.inverse[constant] * spectrum.vectors[0, constant]

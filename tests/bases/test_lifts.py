@@ -134,10 +134,8 @@ def test_the_lift_of_a_function_has_its_data_and_is_a_projection(kind, other):
         mine, its = (side(v / size, BOX, dim - 2, ends[name]) for v in (g, w))
         torch.testing.assert_close(mine, its, rtol=0, atol=1e-11)
     torch.testing.assert_close(lift_of(g, BOX, ends), g, rtol=0, atol=1e-11 * float(g.abs().max()))
-    given = {
-        name: tuple(Wall(c, v) for c, v in zip(ends[name], data_of(smooth, BOX[d], BOX[1 - d], ends[name], d), strict=True))
-        for d, name in enumerate("xy")
-    }
+    data = {name: data_of(smooth, BOX[d], BOX[1 - d], ends[name], d) for d, name in enumerate("xy")}
+    given = {name: tuple(map(Wall, ends[name], data[name])) for name in "xy"}
     torch.testing.assert_close(g[0, 0], lift(BOX, given), rtol=1e-10, atol=1e-10)
     assert lift_of(w.float(), BOX, ends).dtype == torch.float32
 
@@ -158,8 +156,8 @@ def test_mistakes_are_refused():
         lift(Grid.periodic((8,)), {"x": (zero, zero)})
     with pytest.raises(InputError, match=r"data \(7,\) on walls of axis 'x': wanted a number or \(..., 8\)"):
         lift(BOX, {"x": (Wall(DIRICHLET, torch.zeros(7)), zero)})
+    two = {"x": (Wall(DIRICHLET, torch.zeros(3, 8)), zero), "y": (Wall(DIRICHLET, torch.zeros(2, 7)), zero)}
     with pytest.raises(InputError, match=r"leading axes \[\(3,\), \(2,\)\]: wanted the same of all"):
-        two = {"x": (Wall(DIRICHLET, torch.zeros(3, 8)), zero), "y": (Wall(DIRICHLET, torch.zeros(2, 7)), zero)}
         lift(BOX, two)
     with pytest.raises(InputError, match="axis 'y' hold NaN"):
         lift(BOX, {"y": (Wall(DIRICHLET, torch.full((7,), torch.nan)), zero)})
