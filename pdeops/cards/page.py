@@ -100,7 +100,7 @@ def _made(card: dict[str, Any]) -> str:
     data, training = card["data"], card["training"]
     machine, packages = training["machine"], training["packages"]
     sizes = " / ".join(str(n) for n in data["samples"].values())
-    where = ", ".join(machine["devices"]) or machine["processor"] or machine["platform"]
+    where = ", ".join(machine["devices"]) or machine["processor"] or "a processor"
     how = "" if training["solutions"] else ", without solutions, on inputs drawn anew"
     sentences = (
         f"Data: `{data['file']}` (sha256 `{data['sha256'][:16]}...`), seed {data['seed']}, {sizes} samples to train, "
