@@ -284,3 +284,10 @@ def test_samplings_of_functions_of_time(run, monkeypatch):
     t = torch.linspace(0, 2, 2001, dtype=torch.float64) ** 2  # crowded near zero, on [0, 4]
     u, v = (t + 1).view(1, 1, -1), t.view(1, 1, -1)
     assert float(error(u, v, t)) == pytest.approx((4 / (4**3 / 3)) ** 0.5, rel=1e-4)
+
+
+def test_the_table_of_the_zoo():
+    out = script(ROOT / "zoo" / "make.py", "--table")
+    assert out.strip() in (ROOT / "zoo" / "README.md").read_text()
+    failed = subprocess.run([sys.executable, ROOT / "zoo" / "make.py", "ns2d-fnp"], capture_output=True, text=True)
+    assert "Did you mean 'ns2d-fno'" in failed.stderr
