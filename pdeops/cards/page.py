@@ -47,8 +47,9 @@ def _use(card: dict[str, Any]) -> str:
     )
     times = (card["test"]["curve"] or {"times": []})["times"] if "test" in card else []
     roll = f"\nw = surrogate.rollout(a, steps={len(times)})  # (batch, channel, time, *space)" if len(times) > 1 else ""
+    name = card["name"]
     return (
-        f"```python\nimport pdeops\n\nsurrogate = pdeops.load('{card['name']}')\n"
+        f'```python\nimport pdeops\n\nsurrogate = pdeops.load("{name}")\n'
         f"u = surrogate.predict(a)  # a ({shape}), in physical units{roll}\n```"
     )
 
