@@ -307,3 +307,10 @@ def test_what_deviations_and_bands_are_worth(tmp_path):
     out = script(ROOT / "uncertainty" / "uncertainty.py", tmp_path / "sweep", file, "--steps", 3, "--samples", 20)
     assert len(re.findall(r"\| (?:field|pointwise) \| \d+\.\d+ \| [01]\.\d+ \| 0\.(?:89|9\d)\d* \|", out)) == 4
     assert "rank correlation of deviation and true error" in out
+
+
+def test_the_table_of_the_zoo():
+    out = script(ROOT / "zoo" / "make.py", "--table")
+    assert out.strip() in (ROOT / "zoo" / "README.md").read_text()
+    failed = subprocess.run([sys.executable, ROOT / "zoo" / "make.py", "ns2d-fnp"], capture_output=True, text=True)
+    assert "Did you mean 'ns2d-fno'" in failed.stderr
