@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -42,19 +43,33 @@ class Allowance(TorchDispatchMode):
         if func._schema.is_mutable:  # makes nothing
             return func(*args, **kwargs)
         if self._bytes + WIDEST * _most(func, (args, kwargs)) > self.limit:
-            with_device = any(a.name == "device" for a in func._schema.arguments)
-            nowhere = {"device": torch.device("meta")} if with_device else {}
-            self._check(func(*tree_map(_hollow, args), **tree_map(_hollow, kwargs) | nowhere))
+            self._check(_foreseen(func, args, kwargs))
         made = func(*args, **kwargs)
-        self._bytes = self._check(made)
+        self._bytes += _bytes(made)
+        self._check(0)
         return made
 
-    def _check(self, found: Any) -> int:
-        """The bytes made, with those of what was found."""
-        total = self._bytes + sum(x.numel() * x.element_size() for x in tree_leaves(found) if isinstance(x, Tensor))
-        if total > self.limit:
+    def _check(self, more: int) -> None:
+        if self._bytes + more > self.limit:
             raise InputError(f"more than {self.limit / 2**20:,.0f} MiB to build it")
-        return total
+
+
+def _bytes(found: Any) -> int:
+    return sum(x.numel() * x.element_size() for x in tree_leaves(found) if isinstance(x, Tensor))
+
+
+def _foreseen(func: Any, args: Any, kwargs: Any) -> int:
+    """Bytes of what an operation would make: by the size that it is told, by the inputs of a pointwise one, or by
+    trying it without values, for which torch loads a good deal the first time."""
+    names = [argument.name for argument in func._schema.arguments]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    if "size" in given:
+        return prod(max(0, n) for n in given["size"]) * (given.get("dtype") or torch.float32).itemsize
+    if torch.Tag.pointwise in func.tags:
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        return prod(np.broadcast_shapes(*(x.shape for x in tensors))) * max(x.element_size() for x in tensors)
+    nowhere = {"device": torch.device("meta")} if "device" in names else {}
+    return _bytes(func(*tree_map(_hollow, args), **tree_map(_hollow, kwargs) | nowhere))
 
 
 def _most(func: Any, given: Any) -> int:

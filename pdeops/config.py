@@ -58,7 +58,7 @@ def from_config(config: Any) -> Any:
     hints = hints_of(cls)
     try:
         for name, value in values.items():
-            if name in hints and not fits(value, hints[name]):
+            if name in hints and not fits(value, hints[name], built=True):
                 raise TypeError(f"{name}={_short(value)}, wanted {words(hints[name])}")
         return cls(**values)
     except InputError:

@@ -20,11 +20,11 @@ def hints_of(target: Any) -> Mapping[str, Any]:
         return {}
 
 
-def fits(value: Any, wanted: Any) -> bool:
-    """Whether a value may stand for an annotated parameter; a mapping may be an object that is yet to be built."""
+def fits(value: Any, wanted: Any, *, built: bool = False) -> bool:
+    """Whether a value may stand for an annotated parameter. built: a mapping is one, and no object yet to be built."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
-        return any(fits(value, option) for option in get_args(wanted))
+        return any(fits(value, option, built=built) for option in get_args(wanted))
     if origin is Literal:
         return value in get_args(wanted)
     if wanted in (None, type(None)):
@@ -43,8 +43,8 @@ def fits(value: Any, wanted: Any) -> bool:
         return isinstance(value, dict)
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         items = get_args(wanted)
-        return isinstance(value, list) and (not items or all(fits(v, items[0]) for v in value))
-    if not inspect.isclass(wanted) or isinstance(value, dict | list):
+        return isinstance(value, list) and (not items or all(fits(v, items[0], built=built) for v in value))
+    if not inspect.isclass(wanted) or (isinstance(value, dict | list) and not built):
         return True
     if getattr(wanted, "_is_protocol", False):
         return not isinstance(value, bool | int | float | str)

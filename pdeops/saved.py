@@ -26,6 +26,7 @@ from pdeops.window import Window
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # of a format, to the next one
 MOST_NODES = 2**32
+LONGEST = 800  # characters of what is told of a foreign description
 
 
 def from_description(description: dict[str, Any], allowance: Allowance | None = None) -> Surrogate:
@@ -37,7 +38,7 @@ def from_description(description: dict[str, Any], allowance: Allowance | None = 
     wanted = {"format", "model", "window", "problem"}
     if not isinstance(description, dict) or not wanted <= set(description):
         raise InputError(f"this is not the description of a surrogate: it lacks one of {sorted(wanted)}")
-    description = _current(description)
+    description = current(description)
     with allowance or nullcontext():
         model, window, problem = (from_config(description[key]) for key in ("model", "window", "problem"))
         if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
@@ -50,7 +51,7 @@ def from_description(description: dict[str, Any], allowance: Allowance | None = 
         return Surrogate(model, window, Normalizer.identity(n_in), Normalizer.identity(n_out), problem, *bands)
 
 
-def _current(description: dict[str, Any]) -> dict[str, Any]:
+def current(description: dict[str, Any]) -> dict[str, Any]:
     """A description of this version's format, by way of every one between."""
     form = description["format"]
     while type(form) is int and form in MIGRATIONS:
@@ -82,9 +83,9 @@ def load(path: str | Path) -> Surrogate:
     description, tensors = _read_checkpoint(path) if path.is_file() else _read_directory(path)
     size = sum(x.untyped_storage().nbytes() for x in tensors.values())
     try:
-        surrogate = from_description(description, Allowance(2**26 + 16 * size, 20_000 + 200 * len(tensors)))
+        surrogate = from_description(description, Allowance(2**25 + 8 * size, 2000 + 30 * len(tensors)))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {str(error)[:LONGEST]}") from error
     _check_weights(path, surrogate, tensors)
     surrogate.load_state_dict(tensors, assign=True)  # in the precision that was saved
     return surrogate.eval()
@@ -101,7 +102,9 @@ def _check_weights(path: Path, surrogate: Surrogate, tensors: Mapping[str, Tenso
     """Raise InputError unless tensors are those of a surrogate by name, shape and kind, and finite."""
     wanted = surrogate.state_dict()
     if faults := sorted(wanted.keys() ^ tensors.keys()):
-        raise InputError(f"{path}: the weights do not fit the description. One side alone has {', '.join(faults[:5])}")
+        raise InputError(
+            f"{path}: the weights do not fit the description. One side alone has {', '.join(faults)[:200]}"
+        )
     for name, own in wanted.items():
         given = tensors[name]
         if given.shape != own.shape or _kind(given) != _kind(own):

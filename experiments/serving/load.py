@@ -90,16 +90,14 @@ async def overload(port: int, pid: int, asked: list[Question], rate: float, seco
     late = time.perf_counter()
     await asyncio.gather(*tasks)
     right, refused = tally.outcomes["right"], tally.outcomes["503"]
-    print(
-        f"{sent} requests in {seconds:.0f} s, {sent / seconds:.0f} a second; the last answer {time.perf_counter() - late:.2f} s later"
-    )
+    print(f"{sent} requests in {seconds:.0f} s, {sent / seconds:.0f} a second")
+    print(f"the last answer came {time.perf_counter() - late:.2f} s after the last request")
     print(f"right answers: {right}, {right / seconds:.0f} a second, {tally.told('right')}")
     print(f"503 with Retry-After: {refused}, {tally.told('503')}")
     others = {k: v for k, v in tally.outcomes.items() if k not in ("right", "503")}
     print(f"lost, wrong or other: {others or 0}; answered: {sum(tally.outcomes.values())} of {sent}")
-    print(
-        f"memory of the service: {before:.0f} MB before, {min(memory):.0f} to {max(memory):.0f} under load, {resident(pid):.0f} after"
-    )
+    along = f"{min(memory):.0f} to {max(memory):.0f} MB under load"
+    print(f"memory of the service: {before:.0f} MB before, {along}, {resident(pid):.0f} MB after")
     assert right + refused == sent
 
 

@@ -2,10 +2,10 @@
 
     python experiments/serving/malformed.py [--requests 10000]
 
-Bodies that are damaged, of foreign types, with foreign sizes, too deep, compressed, or pickles; headers that lie; paths,
-methods and options that do not exist; bytes that are no HTTP; clients that hang up. One request in ten is a good one, and its
-answer is compared with the surrogate's own prediction. The good ones must all be right, and no status may be 5xx but the 503
-and 504 that the service means.
+Bodies that are damaged, of foreign types, with foreign sizes, too deep, compressed, or pickles; headers that lie;
+paths, methods and options that do not exist; bytes that are no HTTP; clients that hang up. After each ten of them comes
+a good request, whose answer is compared with the surrogate's own prediction: all must be right, and no status may be
+5xx but the 503 and 504 that the service means.
 """
 
 from __future__ import annotations
@@ -330,12 +330,12 @@ async def fuzz(port: int, pid: int, asked: list[Question], requests: int, marked
     ]
 
     async def client(k: int, clients: int) -> None:
-        connection = Connection(port)
+        connection, own = Connection(port), Connection(port)  # a lie about a length may spoil the next request
         for i in range(k, requests, clients):
             rng = np.random.default_rng(i)
             await (tried.body if rng.random() < 0.6 else kinds[int(rng.integers(len(kinds)))])(rng, connection)
             if i % 10 == 0:
-                await tried.good(asked[i // 10 % len(asked)], connection)
+                await tried.good(asked[i // 10 % len(asked)], own)
             if i % (requests // 10 or 1) == 0:
                 memory.append(resident(pid))
 

@@ -1,4 +1,4 @@
-"""A service in a process of its own, and a client that adds little: HTTP/1.1 over connections that stay open."""
+"""A service in a process of its own, and a client that adds little to it: HTTP/1.1 by hand, on open connections."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def write_report(
     split = "all" if found.split == "all" else f"the {found.split}"
     subtitle = f"on {len(found.samples)} of {split} samples of {found.file.name}"
     page = document(
-        f"{subject.model}: {subject.name}",
+        f"{subject.model}: {subject.run.experiment if subject.run else subject.name}",
         subtitle,
         sections.headline(subject, found),
         [part for part in parts if part is not None],

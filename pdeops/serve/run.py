@@ -42,6 +42,8 @@ def run(
             raise InputError(f"--threads={threads}: wanted at least 1")
         torch.set_num_threads(threads)
     served = [one_of(source, device) for source in sources or zoo.names()]
+    if not served:
+        raise InputError("nothing to serve: name a SOURCE, such as a run's folder")
     check_names([one.name for one in served])
     with listening(host, port) as listener:
         where = f"[{host}]" if ":" in host else host

@@ -66,7 +66,7 @@ class Bands(nn.Module):
 
     def check(self, channels: int, grid: Grid, frames: bool = False) -> None:
         """Raise InputError unless these are bands of so many channels on the grid, or of any number of such frames."""
-        fits = self.channels % channels == 0 if frames else self.channels == channels
+        fits = self.channels % max(channels, 1) == 0 if frames else self.channels == channels
         if self.grid != grid or not fits:
             raise InputError(f"bands of {self.channels} channels on {self.grid}; wanted {channels} on {grid}")
 

@@ -59,6 +59,27 @@ def test_a_full_batch_does_not_wait_and_a_lone_request_not_for_ever():
     asyncio.run(main())
 
 
+def test_a_full_batch_is_answered_before_the_next_one_begins():
+    async def main():
+        go = threading.Event()
+
+        def run(key, a):
+            if a.max() > 2:
+                go.wait(10)
+            return a
+
+        queue, _ = await batcher(run, most=2)
+        asked = [asyncio.ensure_future(queue.ask("x", torch.full((1, 1), float(i)))) for i in range(1, 5)]
+        await asyncio.wait(asked, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)
+        assert [task.done() for task in asked] == [True, True, False, False]
+        go.set()
+        await asyncio.gather(*asked)
+        await queue.stop()
+
+    asyncio.run(main())
+
+
 def test_one_of_the_others_key_does_not_join():
     async def main():
         queue, sizes = await batcher(lambda key, a: a, wait=0.02)

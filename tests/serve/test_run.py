@@ -17,6 +17,7 @@ import pytest
 from pdeops.errors import InputError
 from pdeops.serve.limits import Limits
 from pdeops.serve.run import check_names, check_token, listening, name_of, one_of
+from tests.pages import ROOT, fences
 from tests.serve.conftest import NPY, npy
 
 
@@ -57,6 +58,9 @@ def test_a_process_serves_and_ends(served, tmp_path):
             assert names == ["flow", "mine"]
             answer = client.post("/v1/surrogates/flow/predict", content=npy(a), headers={"content-type": NPY})
             np.testing.assert_allclose(np.load(io.BytesIO(answer.content)), flow.predict(a), atol=1e-6)
+            np.testing.assert_allclose(
+                _client_of_the_docs()(f"{url}/v1/surrogates/flow/predict", a), flow.predict(a), atol=1e-6
+            )
             lines = 0
             with client.stream("POST", "/v1/surrogates/flow/rollout?steps=50", json={"input": a.tolist()}) as answer:
                 for line in answer.iter_lines():
@@ -66,6 +70,14 @@ def test_a_process_serves_and_ends(served, tmp_path):
             assert lines == 50
         assert one.wait(30) in (0, -signal.SIGTERM)
         assert one.stderr.read() == ""
+
+
+def _client_of_the_docs():
+    scope = {}
+    for fence in fences((ROOT / "docs" / "serving.md").read_text()):
+        if fence.language == "python":
+            exec(fence.code, scope)
+    return scope["predict"]
 
 
 def _strangers(url):
@@ -168,6 +180,11 @@ def test_names(served, tmp_path):
         one_of(str(folder), "cuda:77")
     with pytest.raises(InputError, match="2 surrogates are called mine"):
         check_names(["mine", "other", "mine"])
+
+
+def test_nothing_to_serve(run, monkeypatch):
+    monkeypatch.setattr("pdeops.sources.zoo.names", list)
+    assert "nothing to serve" in run("serve")[2]
 
 
 def test_a_taken_port():

@@ -1,4 +1,4 @@
-"""The part of the Hugging Face Hub's interface that downloads and uploads use: repositories in memory."""
+"""What downloads and uploads use of the Hugging Face Hub's interface, in this process: repositories in memory."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class FakeHub:
-    """repositories: name -> list of commits, each of files and their bytes; asked: the paths of all requests."""
+    """repositories: of each name its commits, mappings of file names to bytes; asked: the paths of all requests."""
 
     def __init__(self):
         self.repositories, self.asked = {}, []

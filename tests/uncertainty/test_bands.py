@@ -16,7 +16,7 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.saved import from_description
 from pdeops.surrogate import Surrogate
-from pdeops.uncertainty.bands import FLOOR, Bands, CoverageWarning
+from pdeops.uncertainty.bands import FLOOR, Bands, CoverageWarning, uncertainty
 from pdeops.uncertainty.conformal import rank
 from pdeops.window import Window
 
@@ -182,6 +182,20 @@ def test_a_rollout_with_its_bands_by_frame():
     assert told[0].filename == __file__
     assert (beyond.lower, beyond.upper, beyond.coverage) == (None, None, None)
     assert beyond.error.shape == (3,)
+
+
+def test_frames_of_several_channels():
+    """Bands have frame after frame, (T C), and trajectories channel after channel, (C, T)."""
+    bands = Bands(6, LINE, coverage=0.9, kind="field", samples=20)
+    bands.floor, bands.quantile = torch.arange(1.0, 7.0)[:, None].expand(6, 6), torch.tensor(2.0)
+    u, wide = torch.randn(3, 2, 3, 6), torch.full((3, 2, 3, 6), 100.0)
+    wide[:, 1, 2] = 0
+    half = uncertainty(u, None, bands, LINE, None).upper - u
+    torch.testing.assert_close(half[0, :, :, 0], torch.tensor([[2.0, 6.0, 10.0], [4.0, 8.0, 12.0]]))
+    half = uncertainty(u, wide, bands, LINE, None).upper - u
+    torch.testing.assert_close(half[:, 1, 2], torch.full((3, 6), 12.0))
+    assert (half[:, 0] > 199).all()
+    assert (half[:, 1, :2] > 199).all()
 
 
 def test_other_lattices_have_bands_without_a_guarantee():
