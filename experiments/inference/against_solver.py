@@ -1,6 +1,6 @@
 """A surrogate against the numerical solver at the surrogate's own accuracy.
 
-    python experiments/inference/against_solver.py SOURCE [SOURCE ...] [--samples 8] [--threads 1]
+    python experiments/inference/against_solver.py SOURCE [SOURCE ...] [--judged 16] [--batches 1 16]
 
 New samples of the problem's own distribution are solved to its tolerance: the truth. The surrogate's error is against
 it. The solver is then made as coarse as that error allows, in nodes, steps and tolerance, and timed on the same job,
@@ -151,17 +151,24 @@ def seconds(job: Job, least: float) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def fastest(case: Case, allowed: float, least: float) -> tuple[float, float, str]:
+def fastest(judged: Case, timed: Case, allowed: float, least: float) -> tuple[float, float, str]:
     """Seconds, error and name of the solver that is within the error and quickest: of each family the first that is
-    within it."""
+    within it, judged on some samples and timed on others."""
     best = (inf, inf, "none is as accurate")
-    for family in case.families:
-        for candidate in family:
-            found = error(candidate.job(), case.truth)
+    for families in zip(judged.families, timed.families, strict=True):
+        for candidate, same in zip(*families, strict=True):
+            found = error(candidate.job(), judged.truth)
             if found <= allowed:
-                best = min(best, (seconds(candidate.job, least), found, candidate.name))
+                best = min(best, (seconds(same.job, least), found, candidate.name))
                 break
     return best
+
+
+def case(surrogate: pdeops.Surrogate, samples: int) -> Case | None:
+    problem: Any = surrogate.problem
+    if isinstance(problem, Evolution):
+        return evolving(surrogate, problem, samples)
+    return steady(surrogate, problem, samples) if isinstance(problem, Elliptic) else None
 
 
 SEED = 123_456  # of samples that no surrogate has seen
@@ -170,30 +177,24 @@ SEED = 123_456  # of samples that no surrogate has seen
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="as pdeops.load takes it")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1, 16], help="solved and predicted at once")
+    parser.add_argument("--judged", type=int, default=16, help="samples that errors are the mean of")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="samples solved or predicted at once")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0, help="of calls for each figure")
     options = parser.parse_args()
-    print("| surrogate | job | samples | its error | its ms | solver at that error | its error | its ms | ratio |")
+    print("| surrogate | job | error | batch | ms | solver within that error | error | ms | solver's ms by its |")
     print(f"|{'---|' * 9}", flush=True)
     for source in options.sources:
         with running(pdeops.load(source), threads=options.threads) as surrogate, torch.no_grad():
-            for samples in options.samples:
-                print(f"| {source} | {row(surrogate, samples, options.seconds)} |", flush=True)
-
-
-def row(surrogate: pdeops.Surrogate, samples: int, least: float) -> str:
-    problem: Any = surrogate.problem
-    if isinstance(problem, Evolution):
-        case = evolving(surrogate, problem, samples)
-    elif isinstance(problem, Elliptic):
-        case = steady(surrogate, problem, samples)
-    else:
-        return "neither an evolution on a torus nor a steady problem by finite volumes" + " |" * 7
-    own, mine = error(case.predict(), case.truth), seconds(case.predict, least)
-    theirs, reached, name = fastest(case, own, least)
-    cells = case.what, samples, f"{own:.3g}", f"{1e3 * mine:.3g}", name, f"{reached:.3g}", f"{1e3 * theirs:.3g}"
-    return " | ".join(map(str, (*cells, f"{theirs / mine:.2g}")))
+            for batch in options.batches:
+                judged, timed = case(surrogate, options.judged), case(surrogate, batch)
+                if judged is None or timed is None:
+                    print(f"| {source} | neither an evolution on a torus nor a steady problem by finite volumes |")
+                    break
+                own, mine = error(judged.predict(), judged.truth), seconds(timed.predict, options.seconds)
+                theirs, reached, name = fastest(judged, timed, own, options.seconds)
+                cells = source, judged.what, f"{own:.3g}", batch, f"{1e3 * mine:.3g}", name, f"{reached:.3g}"
+                print(f"| {' | '.join(map(str, cells))} | {1e3 * theirs:.3g} | {theirs / mine:.2g} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.surrogate import Surrogate
 from pdeops.window import Window
+from tests.test_surrogate import make
 
 ROOT = Path(__file__).parents[2] / "experiments"
 
@@ -89,6 +90,8 @@ def test_the_solvers_benchmarks():
 
 PEER = """
 import torch
+
+from tests.test_surrogate import make
 from torch import nn
 
 
@@ -314,3 +317,16 @@ def test_the_table_of_the_zoo():
     assert out.strip() in (ROOT / "zoo" / "README.md").read_text()
     failed = subprocess.run([sys.executable, ROOT / "zoo" / "make.py", "ns2d-fnp"], capture_output=True, text=True)
     assert "Did you mean 'ns2d-fno'" in failed.stderr
+
+
+@pytest.mark.slow
+def test_seconds_of_a_surrogate_and_of_its_solver(tmp_path):
+    source = make().save(tmp_path / "s")
+    folder = ROOT / "inference"
+    out = script(folder / "latency.py", source, "--ways", "eager", "--batches", 1, 2, "--threads", 1, "--seconds", 0)
+    assert re.search(rf"\| {source} \| eager \| 1 \| [\d.]+ \([\d.]+\) \| [\d.e+]+ \| [\d.]+ \([\d.]+\) \|", out)
+    out = script(folder / "against_solver.py", source, "--judged", 2, "--batches", 1, "--seconds", 0)
+    cells = [cell.strip() for cell in out.splitlines()[-1].split("|")[1:-1]]
+    assert cells[1] == "7 frames 0.5 apart"
+    assert float(cells[2]) >= float(cells[6])  # the solver is at least as good
+    assert re.fullmatch(r"etdrk[24], \d+ nodes an axis, \d+ steps a frame", cells[5])
