@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     seconds: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Job(Generic[K]):
     key: K
     a: Tensor
@@ -93,7 +93,7 @@ class Batcher(Generic[K]):
         try:
             return await job.answer
         finally:
-            with suppress(ValueError):  # where it was cancelled; else it has been taken
+            if job in self._waiting:  # it was cancelled
                 self._waiting.remove(job)
 
     async def on_thread(self, work: Callable[[], None]) -> None:
