@@ -49,7 +49,14 @@ def create_app(served: Sequence[Served], limits: Limits, token: str | None = Non
         docs_url=None,  # these pages take their scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(Guard, counts=service.counts, endpoint=endpoint, token=token, patience=limits.timeout)
+
+    def admit(path: str) -> None:
+        if endpoint(path) in ("predict", "rollout"):
+            service.batcher.check_room()
+
+    app.add_middleware(
+        Guard, counts=service.counts, endpoint=endpoint, admit=admit, token=token, patience=limits.timeout
+    )
     app.add_exception_handler(HTTPException, _no_such)
     app.include_router(_probes(service))
     app.include_router(_surrogates(service))
