@@ -181,19 +181,20 @@ def _truths(service: Service) -> APIRouter:
         """The problem's inputs (1, channel, *space) of a seed. Option: seed."""
         truths = Truths(service.of(name).surrogate)
         async with service.door.asked(request, "seed") as asked:
+            form = asked.wanted()
             a = await asyncio.to_thread(truths.sample, seed_of(asked))
-        return await _answered(asked.wanted(), a.numpy(), {}, channels=list(truths.problem.in_names))
+        return await _answered(form, a.numpy(), {}, channels=list(truths.problem.in_names))
 
     @router.post(OF_ONE + "/input")
     async def input_of(name: str, request: Request) -> Response:
         """The problem's inputs (1, channel, *space), by default the seed's -> the surrogate's input. Option: seed."""
         truths = Truths(service.of(name).surrogate)
         async with service.door.asked(request, "seed") as asked:
-            seed, fields = seed_of(asked), asked.array
+            form, seed, fields = asked.wanted(), seed_of(asked), asked.array
             work = service.solving.solve(lambda progress: truths.input(seed, fields, progress))
             a, seconds = await within(request, limits.timeout, work)
         channels = list(truths.window.in_names)
-        return await _answered(asked.wanted(), a.numpy(), {"solver": seconds}, channels=channels)
+        return await _answered(form, a.numpy(), {"solver": seconds}, channels=channels)
 
     @router.post(OF_ONE + "/solve")
     async def solve(name: str, request: Request) -> Response:

@@ -29,8 +29,8 @@ class Guard:
 
     token: wanted of `/v1` and `/metrics`; without one, only requests to this machine by its own names are answered, so
     that no page of another site reaches the service through a name of its own. endpoint: of a path, as it is counted.
-    admit: refuses a path, before anything is read or done for it: what is too much must cost little. patience: seconds in
-    which a client must take what it is sent.
+    admit: refuses a path before anything is read or done for it: what is too much must cost little. patience: seconds
+    in which a client must take what it is sent.
     """
 
     def __init__(
