@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -58,11 +59,15 @@ def _bytes(found: Any) -> int:
 
 
 def _foreseen(func: Any, args: Any, kwargs: Any) -> int:
-    """Bytes of what an operation would make, at least; where it is not told its size, by trying it without values."""
+    """Bytes of what an operation would make: by the size that it is told, by the inputs of a pointwise one, or by
+    trying it without values, for which torch loads a good deal the first time."""
     names = [argument.name for argument in func._schema.arguments]
     given = dict(zip(names, args, strict=False)) | kwargs
     if "size" in given:
         return prod(max(0, n) for n in given["size"]) * (given.get("dtype") or torch.float32).itemsize
+    if torch.Tag.pointwise in func.tags:
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        return prod(np.broadcast_shapes(*(x.shape for x in tensors))) * max(x.element_size() for x in tensors)
     nowhere = {"device": torch.device("meta")} if "device" in names else {}
     return _bytes(func(*tree_map(_hollow, args), **tree_map(_hollow, kwargs) | nowhere))
 

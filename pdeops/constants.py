@@ -16,8 +16,8 @@ Build = Callable[[Any, Any, torch.dtype, torch.device], Tensor]
 def constant(build: Build) -> Build:
     """Keep what `build(what, sizes, dtype, device)` makes; `what` hashable, `sizes` a tuple of whole numbers.
 
-    A compiled graph or an exported program of fixed sizes reads it as a constant if an eager call has built it before;
-    where sizes are symbols building it is part of the graph. What is kept is never an inference tensor, which
+    A compiled graph of fixed sizes reads it as a constant if an eager call has built it before, an exported program
+    always; where sizes are symbols, building it is part of the graph. What is kept is never an inference tensor, which
     could not serve a later training step, nor one of a tracer's.
     """
     kept: dict[Any, Tensor] = {}
@@ -28,10 +28,11 @@ def constant(build: Build) -> Build:
             return build(what, sizes, dtype, device)
         key = (what, *map(int, sizes), dtype, device)
         if key not in kept:
-            if tracing:  # a graph with side effects would be compiled again
+            exporting = torch.compiler.is_exporting()
+            if tracing and not exporting:  # a graph with side effects would be compiled again
                 return build(what, sizes, dtype, device)
             with torch.inference_mode(False):
-                made = build(what, sizes, dtype, device)
+                made = (plain(build) if exporting else build)(what, sizes, dtype, device)
             wrapped = torch._is_functional_tensor(made) or torch._C._functorch.is_functorch_wrapped_tensor(made)
             if type(made) is not Tensor or wrapped:
                 return made

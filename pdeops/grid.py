@@ -59,11 +59,15 @@ class Axis:
             )
         if not isinstance(self.n, int | torch.SymInt) or isinstance(self.n, bool):  # a symbol while exporting
             raise InputError(f"axis {self.name!r}: n={self.n!r}; wanted a whole number")
-        smallest = 2 if self.nodes in ("uniform", "chebyshev") else 1
-        if self.n < smallest:
-            raise InputError(f"axis {self.name!r}: n={self.n}; {self.nodes} nodes need n >= {smallest}")
+        if self.n < self.fewest:
+            raise InputError(f"axis {self.name!r}: n={self.n}; {self.nodes} nodes need n >= {self.fewest}")
         if not 0 < self.length < inf:
             raise InputError(f"axis {self.name!r}: length={self.length}; wanted a positive, finite length")
+
+    @property
+    def fewest(self) -> int:
+        """Nodes that there have to be: both ends, where they are among them."""
+        return 2 if self.nodes in ("uniform", "chebyshev") else 1
 
     @property
     def periodic(self) -> bool:

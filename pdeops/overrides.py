@@ -116,6 +116,12 @@ def checked(config: DictConfig) -> dict[str, Any]:
         for name, node in (plain.get(group) or {}).items():
             if node is not None and not (isinstance(node, dict) and "_target_" in node):
                 raise InputError(f"{group}.{name}={node!r}: wanted a _target_ and its arguments, or null")
+    if (plain["data"] or {}).get("fresh") is not None and "problem" not in plain["loss"]:
+        kind = str(plain["loss"].get("_target_")).rpartition(".")[2]
+        raise InputError(
+            f"data.fresh={plain['data']['fresh']} trains without solutions, which this loss ({kind}) compares with: "
+            "choose loss=residual, or data.fresh=null"
+        )
     for group in GROUPS:  # in this order, so that a value others refer to is reported where it stands
         _check_node(plain.get(group), group)
     return plain  # type: ignore[return-value]

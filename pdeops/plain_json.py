@@ -38,7 +38,7 @@ def bounded(value: Any, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} deep")
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise ValueError(f"the number {value:.3g} is larger than {LARGEST:,}")
+        raise ValueError(f"a whole number beyond {LARGEST:,}")
     if isinstance(value, float) and not isfinite(value):
         raise ValueError(f"{value} is no number of a description")
     if isinstance(value, dict | list):

@@ -53,8 +53,8 @@ def words() -> list[str]:
 
 
 def check_resumable(config: dict[str, Any], model: Any) -> None:
-    """The checkpoint must be of the same model and, to train on, of the same optimiser and schedule of the same
-    length."""
+    """The checkpoint must be of the same model and, to train on, of the same optimiser and schedule, with their
+    settings and length: what goes on is the checkpoint's own, and another rate would be passed over."""
     path = config["ckpt_path"]
     checkpoint = read_checkpoint(path)
     if model is not None:
@@ -63,11 +63,12 @@ def check_resumable(config: dict[str, Any], model: Any) -> None:
             key, mine, theirs = changed[0]
             raise InputError(f"ckpt_path={path} is of another model: {key} is {theirs!r} there and {mine!r} here")
     for group in ("optimizer", "scheduler") if config["train"] else ():
-        mine, theirs = ((settings.get(group) or {}).get("_target_") for settings in (config, checkpoint["settings"]))
-        if mine != theirs:
+        changed = differences(config.get(group), checkpoint["settings"].get(group), group)
+        if changed:
+            key, mine, theirs = changed[0]
             raise InputError(
-                f"ckpt_path={path}: its {group} is {theirs}, not {mine}. Resume with that, or start anew from its "
-                "weights with init_from"
+                f"ckpt_path={path}: its {key.removesuffix('._target_')} is {theirs}, not {mine}. Resume with that, or "
+                "start anew from its weights with init_from"
             )
     epochs, before = config["trainer"].get("max_epochs"), checkpoint["settings"]["trainer"].get("max_epochs")
     timed = any({"total_steps", "T_max"} & set(s) for s in checkpoint.get("lr_schedulers", []))

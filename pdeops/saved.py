@@ -38,7 +38,7 @@ def from_description(description: dict[str, Any], allowance: Allowance | None = 
     wanted = {"format", "model", "window", "problem"}
     if not isinstance(description, dict) or not wanted <= set(description):
         raise InputError(f"this is not the description of a surrogate: it lacks one of {sorted(wanted)}")
-    description = _current(description)
+    description = current(description)
     with allowance or nullcontext():
         model, window, problem = (from_config(description[key]) for key in ("model", "window", "problem"))
         if not (isinstance(model, nn.Module) and isinstance(window, Window) and isinstance(problem, Problem | None)):
@@ -51,7 +51,7 @@ def from_description(description: dict[str, Any], allowance: Allowance | None = 
         return Surrogate(model, window, Normalizer.identity(n_in), Normalizer.identity(n_out), problem, *bands)
 
 
-def _current(description: dict[str, Any]) -> dict[str, Any]:
+def current(description: dict[str, Any]) -> dict[str, Any]:
     """A description of this version's format, by way of every one between."""
     form = description["format"]
     while type(form) is int and form in MIGRATIONS:
@@ -102,7 +102,9 @@ def _check_weights(path: Path, surrogate: Surrogate, tensors: Mapping[str, Tenso
     """Raise InputError unless tensors are those of a surrogate by name, shape and kind, and finite."""
     wanted = surrogate.state_dict()
     if faults := sorted(wanted.keys() ^ tensors.keys()):
-        raise InputError(f"{path}: the weights do not fit the description. One side alone has {', '.join(faults[:5])}")
+        raise InputError(
+            f"{path}: the weights do not fit the description. One side alone has {', '.join(faults)[:200]}"
+        )
     for name, own in wanted.items():
         given = tensors[name]
         if given.shape != own.shape or _kind(given) != _kind(own):

@@ -23,7 +23,7 @@ from pdeops.files import atomically
 from pdeops.grid import Grid
 from pdeops.nn.normalizer import Normalizer
 from pdeops.nn.on_grids import check_input, nodes_wanted
-from pdeops.nn.resample import INWARD, OUTWARD, resampled
+from pdeops.nn.resample import INWARD, OUTWARD, elsewhere, resampled
 from pdeops.problems.base import Problem
 from pdeops.refinement.estimate import Estimate, error_estimate
 from pdeops.refinement.mild import evolving
@@ -75,17 +75,20 @@ class Surrogate(nn.Module):
 
         Of a model that takes other lattices through the trained one, conditions are imposed there before values are
         interpolated: what a model itself says on a wall is never trained. At points, and on a grid that covers another
-        part of space or has nodes of another kind, whose ends need not be walls, values are the model's own.
+        part of space or has nodes of another kind, whose ends need not be walls, values are the model's own; with what
+        the conditions add on the window's grid, where that is a smooth function (`Problem.lifts`).
         """
         n_out = self._nodes_beyond(a, out)
         if n_out is None:
-            u = self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+            u = self._raw(a, out)
         else:
             own, to = self.window.grid_in, self.window.grid_out
             inner = self(resampled(a.movedim(1, -1), own, own.shape, INWARD).movedim(-1, 1))
             u = resampled(inner.movedim(1, -1), to, n_out, OUTWARD).movedim(-1, 1)
-        if self.problem is None or isinstance(out, Tensor) or self._elsewhere(out):
+        if self.problem is None:
             return u
+        if isinstance(out, Tensor) or (out is not None and self._elsewhere(out)):
+            return u + self._added(a, out, self.problem) if self.problem.lifts else u
         return self.problem.constrain(a, u, self._lattice(out, u.shape[2:]))
 
     def _lattice(self, out: Grid | None, n: Sequence[int]) -> Grid:
@@ -94,6 +97,17 @@ class Surrogate(nn.Module):
         if out is not None:  # of space alone: at the trained times
             grid = Grid((grid.time, *out)) if grid.time and not out.time else out
         return grid.resized(n)
+
+    def _raw(self, a: Tensor, out: Grid | Tensor | None) -> Tensor:
+        """What the model says, in physical units."""
+        return self.normalize_out.inverse(self.model(self.normalize_in(a), out))
+
+    def _added(self, a: Tensor, out: Grid | Tensor, problem: Problem) -> Tensor:
+        """What the conditions add to the model's values on the window's grid, at places elsewhere."""
+        u = self._raw(a, None)
+        grid = self.window.grid_out.resized(u.shape[2:])
+        added = (problem.constrain(a, u, grid) - u).movedim(1, -1)
+        return elsewhere(added, grid, out).movedim(-1, 1)
 
     def _nodes_beyond(self, a: Tensor, out: Grid | Tensor | None) -> tuple[int, ...] | None:
         """The nodes wanted of a model that goes through the trained lattice, where they, or the input's, are others."""
@@ -135,8 +149,8 @@ class Surrogate(nn.Module):
         values that are not finite.
 
         out: another grid of the same axes, or points (N, d) where the model takes them. What the problem imposes
-        (`Problem.constrain`) stands on the window's grid at any resolution; elsewhere values are the model's own, and a
-        warning says so.
+        (`Problem.constrain`) stands on the window's grid at any resolution, and where it is smooth (`Problem.lifts`)
+        elsewhere too; else values there are the model's own, and a warning says so.
         return_uncertainty: also give what is known of the errors (`Uncertainty`): the deviation of an ensemble's
         members, the bands of a calibrated surrogate, the estimate by the residual, which may call the solver. On
         another output lattice than the calibrated one widths are interpolated, without a guarantee, and a warning says
@@ -148,7 +162,7 @@ class Surrogate(nn.Module):
             raise InputError(f"got out of {kind}; wanted a Grid, or points (N, d), a tensor or an array of numbers")
         if isinstance(out, np.ndarray):
             out = torch.from_numpy(out)
-        if self._elsewhere(out) and self.problem is not None and _imposes(self.problem):
+        if self._elsewhere(out) and self.problem is not None and _imposes(self.problem) and not self.problem.lifts:
             where = "at points" if isinstance(out, Tensor) else "on other nodes, or a part of the domain,"
             warnings.warn(
                 f"values {where} are the model's own; conditions of {self.problem.name} are imposed on its grid alone",
@@ -202,7 +216,7 @@ class Surrogate(nn.Module):
         `predict` does.
         """
         given = real("controls", controls), real("a start", start)
-        a = self._native(self._checked(self._segments(*given))).unflatten(0, (len(controls), -1))
+        a = self._native(self._checked(self.window.cut(*given))).unflatten(0, (len(controls), -1))
         with _inference(self):
             return like(controls, mean_and_deviation(member._states(a) for member in self.members)[0])
 
@@ -220,25 +234,6 @@ class Surrogate(nn.Module):
         if self.window.segment is None:
             return self.rollout(batch.a, batch.u.shape[2])
         return self.drive(batch.a[:, : len(self.window.inputs)], batch.u[..., 0])
-
-    def _segments(self, controls: Tensor, start: Tensor) -> Tensor:
-        """Inputs (B K, C + C_s, nodes) of all K segments of each trajectory, every one from its start."""
-        window = self.window
-        if window.segment is None:
-            raise InputError("this surrogate was not trained on segments of a driven system (data.window.segment)")
-        names = f"(batch, {len(window.inputs)}, nodes) with the channels {list(window.inputs)}"
-        if controls.ndim != 3 or controls.shape[1] != len(window.inputs):
-            raise InputError(f"got controls of shape {tuple(controls.shape)}; wanted {names}")
-        if start.shape != (len(controls), len(window.targets)):
-            wanted = f"({len(controls)}, {len(window.targets)}) with the states {list(window.targets)}"
-            raise InputError(f"got a start of shape {tuple(start.shape)}; wanted {wanted}")
-        m, n = window.segment - 1, controls.shape[2]
-        if n < 2 or (n - 1) % m:
-            raise InputError(
-                f"controls on {n} nodes; wanted whole segments: {m + 1}, {2 * m + 1}, {3 * m + 1} ... nodes"
-            )
-        cut = controls.unfold(2, m + 1, m).transpose(1, 2)
-        return window.driven(cut.flatten(0, 1), start.to(controls).repeat_interleave(cut.shape[1], 0))
 
     def error_estimate(self, a: Array, steps: int | None = None) -> Estimate:
         """The estimated relative L2 error of `predict(a)`, or of the next `steps` frames of a rollout, per sample:

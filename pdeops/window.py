@@ -178,6 +178,25 @@ class Window:
         """Controls (B, C, n) and states (B, C_s) at their start -> a (B, C + C_s, n)."""
         return torch.cat([controls, start.unsqueeze(2).expand(-1, -1, controls.shape[2])], dim=1)
 
+    def cut(self, controls: Tensor, start: Tensor) -> Tensor:
+        """Controls (B, C, n) and states (B, C_s) at their start -> inputs (B K, C + C_s, nodes) of all K segments of
+        each trajectory, every one from its start."""
+        if self.segment is None:
+            raise InputError("this surrogate was not trained on segments of a driven system (data.window.segment)")
+        names = f"(batch, {len(self.inputs)}, nodes) with the channels {list(self.inputs)}"
+        if controls.ndim != 3 or controls.shape[1] != len(self.inputs):
+            raise InputError(f"got controls of shape {tuple(controls.shape)}; wanted {names}")
+        if start.shape != (len(controls), len(self.targets)):
+            wanted = f"({len(controls)}, {len(self.targets)}) with the states {list(self.targets)}"
+            raise InputError(f"got a start of shape {tuple(start.shape)}; wanted {wanted}")
+        m, n = self.segment - 1, controls.shape[2]
+        if n < 2 or (n - 1) % m:
+            raise InputError(
+                f"controls on {n} nodes; wanted whole segments: {m + 1}, {2 * m + 1}, {3 * m + 1} ... nodes"
+            )
+        parts = controls.unfold(2, m + 1, m).transpose(1, 2)
+        return self.driven(parts.flatten(0, 1), start.to(controls).repeat_interleave(parts.shape[1], 0))
+
     def segments(self, controls: Tensor, states: Tensor, starts: Sequence[int]) -> Batch:
         """Of each trajectory, controls (B, C, n) and states (B, C_s, n), the segment from a node on."""
         assert self.segment is not None

@@ -39,7 +39,7 @@ EVIL = [
     ["pdeops.models.fno.FNO"],
 ]
 NUMBERS = [10**12, 10**9, 2**31, 2**20, 100_000, 5000, 0, -1]
-VALUES = [None, True, False, 0, -1, 1, 3, 2**20, 10**12, 10**40, 0.5, -0.5, 1e308, "", "x", "1", "a" * 10_000, [], {}]
+VALUES = [None, True, False, 0, -1, 1, 3, 2**20, 10**12, 10**400, 0.5, -0.5, 1e308, "", "x", "1", "a" * 10_000, [], {}]
 VALUES += [[1, 2], [[[[1]]]], [None], [[]], {"a": 1}, {"_target_": "pdeops.grid.Grid"}, "periodic", "fourier"]
 TOKENS = ["NaN", "Infinity", "-Infinity", "1e400", "[" * 100_000, '{"a":' * 5000, "[" * 300 + "]" * 300, '"\\u0000"']
 LINKS = ["/etc/passwd", "/dev/zero", "/dev/urandom", "/", "/nowhere"]

@@ -90,13 +90,25 @@ def test_a_resumed_run_keeps_the_best_epoch_before_it(run, mine):
     assert run("train", *options, "trainer.max_epochs=2", "hydra.run.dir=half")[0] == 0
     spoil = [*options, "optimizer.lr=0.5", "trainer.max_epochs=3", "ckpt_path=half/checkpoints/last.ckpt"]
     checkpoint = torch.load("half/checkpoints/last.ckpt")
-    checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] = 0.5
+    checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] = checkpoint["settings"]["optimizer"]["lr"] = 0.5
     torch.save(checkpoint, "half/checkpoints/last.ckpt")
     assert run("train", *spoil, "hydra.run.dir=rest")[0] == 0
     a, b = (pdeops.load(f"{n}/surrogate").state_dict() for n in ("half", "rest"))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert (Path("rest/checkpoints/best.ckpt")).exists()
     assert torch.load("rest/checkpoints/last.ckpt")["epoch"] == 2  # to resume from, though none of them was better
+
+
+def test_a_run_goes_on_with_its_own_settings(run, mine):
+    """A checkpoint holds the optimiser's rate: another one would not be taken."""
+    assert run("train", *mine, "trainer.max_epochs=1", "hydra.run.dir=out", "test=false")[0] == 0
+    more = [*mine, "hydra.run.dir=out", "ckpt_path=auto"]
+    status, _, err = run("train", *more, "trainer.max_epochs=1", "optimizer.lr=0.5")
+    assert status == 2
+    assert "its optimizer.lr is 0.001, not 0.5. Resume with that, or start anew from its weights with init_from" in err
+    status, _, err = run("train", *more, "trainer.max_epochs=1", "scheduler=step")
+    assert status == 2
+    assert "its scheduler is torch.optim.lr_scheduler.OneCycleLR, not torch.optim.lr_scheduler.StepLR" in err
 
 
 def test_lightning_loads_a_checkpoint_with_its_defaults(run, tiny):
@@ -118,10 +130,11 @@ def test_fine_tuning_a_saved_surrogate_on_other_data(run, tiny):
     run("train", *tiny, "name=a", "test=false")
     saved = only("runs/a/*/surrogate")
     options = [*tiny, "problem.n=12", "problem.viscosity=2e-3", f"init_from={saved}"]
-    assert run("train", *options, "name=b", "optimizer.lr=0", "optimizer.weight_decay=0")[0] == 0
+    still = ["optimizer.lr=0", "optimizer.weight_decay=0"]
+    assert run("train", *options, "name=b", *still)[0] == 0
     # a fine-tuning that is started again in its folder goes on with itself
     folder = f"hydra.run.dir={only('runs/b/*')}"
-    assert run("train", *options, "name=b", folder, "ckpt_path=auto", "optimizer.lr=0", "test=false")[0] == 0
+    assert run("train", *options, "name=b", folder, "ckpt_path=auto", "test=false", *still)[0] == 0
     before, after = pdeops.load(saved), pdeops.load(only("runs/b/*/surrogate"))
     assert after.window.grid_in.shape == (12, 12)
     assert after.problem.viscosity == 2e-3

@@ -15,12 +15,15 @@ from pdeops.models.deeponet import DeepONet
 from pdeops.models.fno import FNO
 from pdeops.models.mgno import MgNO
 from pdeops.models.neuralop import NeuralOp
+from pdeops.models.nsm import NSM
 from pdeops.models.point_lsm import PointLSM
 from pdeops.nn.normalizer import Normalizer
-from pdeops.nn.resample import OUTWARD, resampled
+from pdeops.nn.resample import OUTWARD, onto_points, resampled
 from pdeops.points import Points
 from pdeops.problems.darcy import Darcy
 from pdeops.problems.ns2d import NavierStokes2D
+from pdeops.problems.processes import GaussianProcess
+from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.surrogate import Surrogate
 from pdeops.window import Window
 
@@ -162,6 +165,11 @@ def change(directory, edit):
         "pdeops.surrogate.json",
         "pdeops.nowhere.X",
         "torch.nn.Linear",
+        "pdeops.data.module.Generated",
+        "pdeops.tasks.loggers.Csv",
+        "pdeops.nn.compiled.job.Path",
+        "pdeops.models.fno._Head",
+        "pdeops.models.fno.FNO\n",
         3,
     ],
 )
@@ -181,6 +189,12 @@ def test_foreign_classes_are_never_built(tmp_path, target):
         (lambda c: c["model"].update(wdith=16), "cannot be built"),
         (lambda c: c["model"].update(width="8"), "cannot be built"),
         (lambda c: c["model"].update(grid_in=[1, 2]), "cannot be built"),
+        (lambda c: c["model"].update(width=True), "width=True, wanted an integer"),
+        (lambda c: c["model"].update(depth=10**6), "more than .* operations to build it"),
+        (lambda c: c["model"].update(width=10**6), "more than .* MiB to build it"),
+        (lambda c: c["model"].update(width=10**12), "a whole number beyond"),
+        (lambda c: c["window"]["grid"].pop("_target_"), "cannot be built"),
+        (lambda c: c["window"].update(n_in=3), "the model's grid_in is not that of the window|in_channels is not"),
         (lambda c: c.update(model=c["window"]), "where they belong"),
     ],
 )
@@ -266,6 +280,36 @@ def test_values_at_points_are_the_models_own():
     torch.testing.assert_close(at_points[..., 1:-1, 1:-1], on_grid[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
     assert on_grid[..., 0, :].count_nonzero() == 0
     assert at_points[..., 0, :].count_nonzero() > 0
+
+
+@pytest.mark.parametrize("sides", [None, {"x": [[1.0, 0.0], [0.0, 1.0]], "y": [[1.0, 0.5], [2.0, 0.5]]}])
+def test_data_on_walls_are_known_between_nodes(sides, recwarn):
+    """At points, on other nodes and on a part of the domain there is the function that the grid has."""
+    problem = SpectralPoisson(
+        n=10, nodes="chebyshev", source=GaussianProcess(), boundary=GaussianProcess(), conditions=sides
+    )
+    window = Window().on(problem.grid, problem.out_names, problem.in_names)
+    torch.manual_seed(0)
+    model = NSM(2, 1, problem.grid, problem.grid, width=8, depth=1, modes=4, nodes=10)
+    norms = Normalizer(torch.zeros(2), torch.ones(2)), Normalizer(torch.zeros(1), torch.full((1,), 0.3))
+    surrogate, a = Surrogate(model, window, *norms, problem).double(), problem.sample([0, 1], 0)
+    grid = problem.grid
+    u, points = surrogate.predict(a), grid.points().flatten(0, 1)
+    torch.testing.assert_close(surrogate.predict(a, points).unflatten(2, grid.shape), u, rtol=0, atol=1e-10)
+    each = surrogate.predict(a, points.expand(2, -1, -1)).unflatten(2, grid.shape)
+    torch.testing.assert_close(each, u, rtol=0, atol=1e-10)
+    other = Grid(replace(axis, n=7, length=0.5, start=0.25, nodes="cell", bc="free") for axis in grid)
+    torch.testing.assert_close(
+        surrogate.predict(a, other).flatten(2), surrogate.predict(a, other.points().flatten(0, 1)), rtol=0, atol=1e-10
+    )
+    finer = grid.resized((14, 12))
+    torch.testing.assert_close(
+        surrogate.predict(a, finer).flatten(2), surrogate.predict(a, finer.points().flatten(0, 1)), rtol=0, atol=1e-10
+    )
+    x = u.new_tensor([[0.0, 0.3], [0.0, 0.71]])
+    there = onto_points(a[:, 1:].movedim(1, -1), grid, x, 10).movedim(-1, 1)
+    torch.testing.assert_close(surrogate.predict(a, x), there, rtol=0, atol=1e-10)  # u is given at x = 0
+    assert not recwarn.list
 
 
 def test_the_edges_of_a_part_are_no_walls():

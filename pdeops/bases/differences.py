@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import InputError
+from pdeops.grid import Axis
 
 
 def differentiation_matrix(points: Tensor, order: int = 6) -> Tensor:
@@ -32,6 +33,12 @@ def differentiation_matrix(points: Tensor, order: int = 6) -> Tensor:
         row[i] = -row.sum()
         matrix[j, first : first + width] = row
     return matrix
+
+
+def derivative_matrix(axis: Axis) -> Tensor:
+    """(n, n): values at the nodes of an axis that is not periodic -> derivatives there: of the polynomial through all
+    of them on chebyshev nodes, by sixth-order differences on others."""
+    return differentiation_matrix(axis.points(), axis.n - 1 if axis.nodes == "chebyshev" else 6)
 
 
 def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Tensor:

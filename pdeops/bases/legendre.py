@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.polynomial.legendre import leggauss, legvander
+from numpy.polynomial.legendre import legvander
 from scipy.interpolate import BarycentricInterpolator, make_interp_spline
 from torch import Tensor
 
-from pdeops.bases.polynomials import ShenSeries
+from pdeops.bases.polynomials import ShenSeries, gauss, reference
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 
@@ -85,10 +85,10 @@ class Legendre:
 def _tables(axis: Axis, m: int, q: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The eigenvalues (m,), and as matrices to multiply from the right: coefficients -> Gauss-Legendre nodes (m, q),
     these nodes -> coefficients (q, m), the axis' nodes -> coefficients (n, m)."""
-    x, weights = leggauss(q)
+    points, weights = gauss(axis, q)
+    x, nodes = reference(axis, points), reference(axis, axis.points())
     fine = _evaluate(m, x) * (2 / axis.length) ** 0.5
-    from_fine = axis.length / 2 * weights[:, None] * fine.T
-    nodes = _reference(axis)
+    from_fine = weights.numpy()[:, None] * fine.T
     if axis.nodes == "chebyshev":
         between = BarycentricInterpolator(nodes, np.eye(axis.n))(x)
     else:
@@ -99,12 +99,7 @@ def _tables(axis: Axis, m: int, q: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 @lru_cache(maxsize=32)
 def _on_nodes(axis: Axis, m: int) -> np.ndarray:
     """(m, n): coefficients -> the axis' nodes."""
-    return _evaluate(m, _reference(axis)) * (2 / axis.length) ** 0.5
-
-
-def _reference(axis: Axis) -> np.ndarray:
-    """The axis' nodes, moved to [-1, 1]."""
-    return 2 * (axis.points().numpy() - axis.start) / axis.length - 1
+    return _evaluate(m, reference(axis, axis.points())) * (2 / axis.length) ** 0.5
 
 
 def _evaluate(m: int, x: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ class Condition(NamedTuple):
     beta: float
 
 
+Ends = tuple[Condition, Condition]  # the first and the last of an axis
 DIRICHLET, NEUMANN = Condition(1.0, 0.0), Condition(0.0, 1.0)
 
 

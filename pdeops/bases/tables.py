@@ -12,7 +12,7 @@ already. Rows and columns are ordered so that what one axis leaves is, reshaped,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 from typing import Literal, NamedTuple, get_args
@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from pdeops.bases.polynomials import LegendreSeries, ShenSeries
+from pdeops.bases.polynomials import DIRICHLET, Condition, Ends, LegendreSeries, ShenSeries
 from pdeops.constants import constant, plain
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid, Nodes
@@ -169,19 +169,19 @@ class Legendre:
 
 @dataclass(frozen=True)
 class Eigen:
-    """The eigenfunctions of -d^2/dx^2 among the polynomials of `modes` coefficients that vanish at both ends (`walls`)
-    or among all, orthonormal on an interval of length 1; values on chebyshev nodes, by L2 projection of the polynomial
-    through them.
+    """The eigenfunctions of -d^2/dx^2 among the polynomials of `modes` coefficients that satisfy the conditions at both
+    `ends`, or among all (None), orthonormal on an interval of length 1; values on chebyshev nodes, by L2 projection of
+    the polynomial through them.
 
     The same functions on any number of nodes: sines or cosines, but for the upper third, which completes the
     polynomials.
     """
 
     modes: int
-    walls: bool
+    ends: Ends | None
 
     def resolved(self, n: int) -> int:
-        return min(self.modes, n - 2 if self.walls else n)
+        return min(self.modes, n if self.ends is None else n - 2)
 
     def first(self, stored: int, kept: int) -> int:
         return 0
@@ -197,7 +197,8 @@ class Eigen:
         return Parts(_to_nodes(self._series(n), k))
 
     def _series(self, n: int) -> Polynomials:
-        return ShenSeries(_interval(n), self.modes) if self.walls else LegendreSeries(_interval(n), self.modes)
+        axis = _interval(n)
+        return LegendreSeries(axis, self.modes) if self.ends is None else ShenSeries(axis, self.modes, *self.ends)
 
 
 Polynomials = LegendreSeries | ShenSeries
@@ -228,18 +229,20 @@ def _to_nodes(series: Polynomials, eigen: int | None) -> Tensor:
 Basis = Fourier | Trigonometric | Legendre | Eigen
 
 
-def bases(grid: Grid, names: Sequence[Name]) -> tuple[Basis, ...]:
+def bases(grid: Grid, names: Sequence[Name], ends: Mapping[str, Ends] | None = None) -> tuple[Basis, ...]:
     """The basis of each axis; the last Fourier axis takes the half spectrum of a real field.
 
     "fourier" goes by indices on any nodes; "cosine" and "sine" need cell or uniform nodes, "chebyshev", "legendre" and
-    "eigen" chebyshev ones. "eigen" has the functions of as many polynomials as the axis' nodes hold, that vanish at the
-    walls if its boundary type is "dirichlet". Raises InputError on another name and on nodes that do not fit.
+    "eigen" chebyshev ones. "eigen" has the functions of as many polynomials as the axis' nodes hold, that satisfy the
+    conditions at the `ends` of the axes named there, and vanish at the walls of others if their boundary type is
+    "dirichlet". Raises InputError on another name and on nodes that do not fit.
     """
     last = max((i for i, name in enumerate(names) if name == "fourier"), default=-1)
-    return tuple(_basis(axis, name, i == last) for i, (axis, name) in enumerate(zip(grid, names, strict=True)))
+    chosen = enumerate(zip(grid, names, strict=True))
+    return tuple(_basis(axis, name, i == last, (ends or {}).get(axis.name)) for i, (axis, name) in chosen)
 
 
-def _basis(axis: Axis, name: Name, half: bool) -> Basis:
+def _basis(axis: Axis, name: Name, half: bool, ends: Ends | None) -> Basis:
     if name not in get_args(Name):
         raise InputError(f"basis {name!r} of axis {axis.name!r}; wanted one of {get_args(Name)}")
     if name == "fourier":
@@ -252,10 +255,12 @@ def _basis(axis: Axis, name: Name, half: bool) -> Basis:
     if name == "legendre":
         return Legendre()
     if name == "eigen":
-        walls = axis.bc == "dirichlet"
         if axis.n < 3:
             raise InputError(f"basis 'eigen' of axis {axis.name!r} with {axis.n} nodes; wanted at least 3")
-        return Eigen(axis.n - 2 if walls else axis.n, walls)
+        if ends is not None:  # of slopes on a unit interval
+            first, last = (Condition(c.alpha, c.beta / axis.length) for c in ends)
+            return Eigen(axis.n - 2, (first, last))
+        return Eigen(axis.n - 2, (DIRICHLET, DIRICHLET)) if axis.bc == "dirichlet" else Eigen(axis.n, None)
     return Trigonometric(name == "sine", axis.nodes != "cell")
 
 

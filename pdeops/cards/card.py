@@ -84,7 +84,7 @@ def card(run: Run, name: str, licence: str = "mit") -> dict[str, Any]:
             "packages": environment["packages"],
             "machine": {key: environment.get(key) for key in ("processor", "cores", "threads", "devices", "platform")},
         },
-        "test": _test(found),
+        "test": summary(found),
         "settings": run.config,
     }
 
@@ -104,7 +104,7 @@ def _beyond(surrogate: Surrogate, file: DataFile) -> int | None:
     return left if left > window.n_out else None
 
 
-def _test(found: Evaluation) -> dict[str, Any]:
+def summary(found: Evaluation) -> dict[str, Any]:
     """Means, quantiles over samples, and how the error grows: None for what is not a number."""
     means = found.means
     if len(found.times) <= found.window.n_out:  # a roll-out is one output: what is said of it once is enough

@@ -45,7 +45,7 @@ def _predict(options: Namespace) -> None:
     from pdeops.inference.inputs import array
     from pdeops.inference.predict import predict_file
 
-    points = None if options.points is None else array(options.points)
+    points = None if options.points is None else array(options.points).copy()
     with running(pdeops.load(options.source), **how(options)) as surrogate:
         out = predict_file(
             surrogate,

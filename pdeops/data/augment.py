@@ -26,5 +26,5 @@ def check_symmetry(source: DataFile, problem: Problem | None) -> None:
     space = source.spec.grid.space
     if space.ndim != 2 or replace(space[1], name=space[0].name) != space[0]:
         raise InputError(f"data.augment_transpose swaps two space axes that must be alike; {source.path} has {space}")
-    if problem is not None:
+    if problem is not None and not problem.symmetric:
         raise InputError(f"data.augment_transpose: {problem.name} is not symmetric under x <-> y")

@@ -56,7 +56,8 @@ class Fresh(Dataset[Batch]):
 
     def stats(self, n: int = 256) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean and deviation of each input channel, then of each output channel, over n inputs: an output that is none
-        of them has mean 0 and deviation NaN, as no solution is known."""
+        of them has mean 0 and deviation NaN, as no solution is known; so has one that always starts from the same
+        state, but for its mean."""
         sides = [[name.split("[")[0] for name in side] for side in (self.window.in_names, self.window.out_names)]
         channels = dict(zip(sides[0], self.inputs(range(n)).unbind(1), strict=True))
         means, deviations = ({name: f(a) for name, a in channels.items()} for f in (torch.mean, torch.std))
@@ -67,7 +68,7 @@ class Fresh(Dataset[Batch]):
         mean_in, std_in, mean_out, std_out = (
             of(found, side, unknown) for side in sides for found, unknown in ((means, 0.0), (deviations, torch.nan))
         )
-        return mean_in, std_in, mean_out, std_out
+        return mean_in, std_in, mean_out, std_out.where(std_out > 0, torch.nan)
 
 
 class Onwards(Ordered):

@@ -10,17 +10,14 @@ import torch
 from torch import Tensor
 
 from pdeops.errors import check_positive
-from pdeops.grid import Grid
 from pdeops.inference.memory import fitting, out_of_memory, too_large
-from pdeops.surrogate import Surrogate
+from pdeops.surrogate import Surrogate, Where
 
 Array = TypeVar("Array", Tensor, np.ndarray)
 Result = TypeVar("Result")
 
 
-def in_batches(
-    surrogate: Surrogate, a: Array, out: Grid | Tensor | None = None, *, batch_size: int | None = None
-) -> Array:
+def in_batches(surrogate: Surrogate, a: Array, out: Where = None, *, batch_size: int | None = None) -> Array:
     """`surrogate.predict(a, out)`, batch_size samples at a time; None: as many as memory holds.
 
     `a` may be a memory map of a file larger than memory; the result is in memory, as `predict` gives it, of a tensor

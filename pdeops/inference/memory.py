@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from pdeops.errors import InputError
 from pdeops.grid import Grid
-from pdeops.surrogate import Surrogate
+from pdeops.surrogate import Surrogate, Where
 
 LARGEST = 64  # samples at a time: more are no quicker
 SHARE = 0.5  # of the memory that is free
@@ -23,7 +23,7 @@ REMEDY = "ask for fewer nodes or points, or take a machine or device with more m
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def sample_bytes(surrogate: Surrogate, nodes: Sequence[int], out: Grid | Tensor | None = None) -> int:
+def sample_bytes(surrogate: Surrogate, nodes: Sequence[int], out: Where = None) -> int:
     """The memory that a sample on so many nodes takes at its most, beside the weights: that of one on the trained
     lattice, measured, by the ratio of the nodes of the larger of input and output."""
     window = surrogate.window
@@ -31,7 +31,7 @@ def sample_bytes(surrogate: Surrogate, nodes: Sequence[int], out: Grid | Tensor 
     with _Peak() as tracked:
         surrogate.predict(weight.new_zeros(1, window.in_channels, *window.grid_in.shape))
     trained = max(prod(window.grid_in.shape), prod(window.grid_out.shape))
-    wanted = out.shape[-2] if isinstance(out, Tensor) else prod(out.shape) if out is not None else 0
+    wanted = 0 if out is None else prod(out.shape) if isinstance(out, Grid) else out.shape[-2]
     scaled = prod(nodes) * prod(window.grid_out.shape) / prod(window.grid_in.shape)
     return round(tracked.peak * max(1.0, prod(nodes) / trained, scaled / trained, wanted / trained))
 
@@ -50,7 +50,7 @@ def free_bytes(device: torch.device) -> int:
     return max(0, min(free, default=2**31))  # other systems: 2 GiB
 
 
-def fitting(surrogate: Surrogate, nodes: Sequence[int], out: Grid | Tensor | None = None) -> int:
+def fitting(surrogate: Surrogate, nodes: Sequence[int], out: Where = None) -> int:
     """How many samples to predict at a time, at most `LARGEST`, in half of the memory that is free.
 
     Raises InputError if not even one fits into all of it.

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -55,7 +54,7 @@ def predict_file(
     if window.segment is not None:
         raise InputError("a driven system is followed segment after segment: use rollout (rollout_file)")
     given = inputs(window, source, split)
-    where = torch.as_tensor(points) if points is not None else _grid(window, nodes)
+    where = points if points is not None else _grid(window, nodes)
     size = fitting(surrogate, given.nodes, where) if batch_size is None else batch_size
     fixed = batch_size is not None
     parts = over(given.n, size, lambda i, j: surrogate.predict(given.read(i, j), where), fixed=fixed)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix, series_differentiation_matrix
+from pdeops.bases.differences import series_differentiation_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.losses.supervised import on_a_lattice
@@ -70,10 +70,7 @@ class Residual:
         self.residual: Callable[[Tensor, Tensor, Grid], Tensor] = problem.residual
         if mild:
             self.residual = MildResidual(problem, known=self.history)
-        elif self.collocation is not None and isinstance(problem, Evolution):
-            times = self.collocation[0].points()
-            self.residual = partial(problem.residual, derivative=differentiation_matrix(times, len(times) - 1))
-        elif ansatz is not None:
+        elif ansatz is not None and self.collocation is None:
             if not (window.evolves and isinstance(problem, Evolution)):
                 raise InputError(f"an ansatz in time of a model for {problem.name}, which is no evolution")
             period, modes, _ = ansatz  # a series is one from any start
@@ -96,22 +93,27 @@ class Residual:
         return self._size(batch.a, start, u, grid).mean()
 
     def scale(self, a: Tensor) -> float:
-        """||r(0)|| over ||r(v) - r(0)|| times the deviation of v, smooth functions that vanish at walls: the first of
-        the inputs times 4 s (1 - s), s in [0, 1]. How large solutions are, by the linear part of the equation and
-        inputs a (B, C_in, *grid_in) alone. Of fields without time, whose solutions have other units than inputs.
-        Raises InputError of others, and where that is no positive number."""
-        if self.window.evolves:
-            raise InputError(f"{self.problem.name}: outputs of an evolution are states, and have the inputs' scale")
-        inputs, grid = self._given(a)[0], self.grid
-        v = inputs[:, :1].expand(-1, self.window.out_channels, *inputs.shape[2:])
-        for i, axis in enumerate(grid, 2):
+        """||r(u_0)|| over ||r(u_0 + v) - r(u_0)|| times the deviation of v: how far solutions are from u_0, by the
+        linear part of the equation and inputs a (B, C_in, *grid_in) alone. Of a steady field u_0 is zero with the
+        conditions of the problem, of an evolution its initial state at all times; v is smooth and vanishes at walls:
+        the first input that is not zero times 4 s (1 - s), s in [0, 1] (of an evolution times the fraction of time
+        passed). Raises InputError where that is no positive number."""
+        evolves, grid = self.window.evolves, self.grid
+        inputs, start = self._given(a) if self.collocation is not None else self._own(a)
+        first = next((x for x in inputs.unbind(1) if x.any()), inputs[:, 0]).unsqueeze(1)
+        v = first.expand(-1, len(self.window.targets), *first.shape[2:])
+        for i, axis in enumerate(grid.space, 2):
             if not axis.periodic:
                 s = (axis.points() - axis.start) / axis.length
-                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.ndim + 1 - i)).to(v)
-        v = self.problem.constrain(inputs, v, grid)
-        at_zero = self.residual(inputs, torch.zeros_like(v), grid)
-        there = self.norm(self.residual(inputs, v, grid) - at_zero)
-        scale = float(v.std() * self.norm(at_zero).mean() / there.mean())
+                v = v * (4 * s * (1 - s)).view(-1, *(1,) * (grid.space.ndim + 1 - i)).to(v)
+        if evolves:
+            t = (grid[0].points() - grid[0].start) / grid[0].length
+            v = v.unsqueeze(2) * t.view(-1, *(1,) * grid.space.ndim).to(v)
+        zero = torch.zeros_like(v) if start is None else start.unsqueeze(2).expand_as(v)
+        zero, u = (self.problem.constrain(inputs, x, grid) for x in (zero, zero + v))
+        at_zero = self.residual(inputs, zero, grid)
+        there = self.norm(self.residual(inputs, u, grid) - at_zero)
+        scale = float((u - zero).std() * self.norm(at_zero).mean() / there.mean())
         if not 0 < scale < inf:
             raise InputError(
                 f"{self.problem.name}: how large solutions are does not follow from its residual at zero and at the "
@@ -136,6 +138,12 @@ class Residual:
         inputs = inputs.double().movedim(1, -1)
         inputs = spectrally(inputs, space.resized(inputs.shape[1:-1]), there).movedim(-1, 1)
         return inputs, inputs[:, : len(self.window.targets)] if self.window.evolves else None
+
+    def _own(self, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same on the window's own nodes."""
+        if not self.window.evolves:
+            return a, None
+        return self.window.problem_inputs(a), self.window.history_frames(a)[:, :, -1]
 
 
 def _norm(s: float | Literal["coefficients"] | None, alpha: float) -> Callable[[Grid], Norm]:

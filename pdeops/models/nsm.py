@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import pi
 from typing import Literal, get_args
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pdeops.bases.expansions import Expansion, Series
-from pdeops.bases.polynomials import NEUMANN, LegendreSeries, ShenSeries
+from pdeops.bases.lifts import check_walls, outward
+from pdeops.bases.polynomials import NEUMANN, Ends, LegendreSeries, ShenSeries
 from pdeops.bases.tables import Name, bases
 from pdeops.bases.waves import FourierSeries
 from pdeops.constants import constant
@@ -33,7 +34,9 @@ class NSM(nn.Module):
     whatever the resolution of `a` and of what is asked for.
 
     The series of u satisfies the conditions of its axes for any weights: along periodic axes it is Fourier's, along
-    others it has the polynomials that vanish (or whose slopes do) at both ends of dirichlet (neumann) axes. Where a
+    others it has the polynomials that vanish (or whose slopes do) at both ends of dirichlet (neumann) axes, or that
+    satisfy `conditions`, by axis [[alpha, beta], [alpha, beta]] of alpha u + beta du/dn = 0 at its first and its last
+    end, n outwards (data on walls are added by `Problem.constrain`). Where a
     history comes in and later frames are wanted (`data.window.history=time`), u(t) = w + (t - t_0) / T N(t), w the last
     frame, N the series. Pointwise work is done on values, and transforms are those of the spectral convolutions S alone
     (`nn.spectral_conv`, in the FNO's blocks). No path from `a` to the series is linear.
@@ -76,6 +79,7 @@ class NSM(nn.Module):
         time: Time = "axis",
         head: Head = "plain",
         oversampling: float = 2.0,
+        conditions: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ) -> None:
         super().__init__()
         check_axes(type(self).__name__, grid_in, grid_out)
@@ -108,13 +112,21 @@ class NSM(nn.Module):
         if grows and in_channels < out_channels:
             raise InputError(f"{in_channels} channels in, {out_channels} out: of an evolution the states come first")
         self.lattice = lattice_of(grid_out, self.nodes)
-        self.series = Expansion([_series(axis) for axis in self.lattice])
+        self.conditions = conditions
+        ends = {name: outward(sides) for name, sides in (conditions or {}).items()}
+        check_walls(self.lattice, ends)
+        self.series = Expansion([_series(axis, ends.get(axis.name)) for axis in self.lattice])
         frames = grid_in[0].n if grows else 1
         self.inner = self.lattice.space if time == "channels" else self.lattice
         d = self.inner.ndim
+        if any(m > axis.n for m, axis in zip(self.modes[-d:], self.inner, strict=True)):
+            raise InputError(
+                f"model.modes={list(self.modes)}: more than the nodes hold, model.nodes={list(self.nodes)}. Lower "
+                "modes, or raise nodes"
+            )
         places = sum(1 if not axis.periodic else 2 * coordinates for axis in self.inner)
         names = [_basis(axis, name) for axis, name in zip(self.inner, self.basis[-d:], strict=True)]
-        chosen = bases(self.inner, names)
+        chosen = bases(self.inner, names, ends)
         self.lifting = MLP(frames * in_channels + places, round(lifting_ratio * width), width)
         self.blocks = nn.ModuleList(
             Block(
@@ -157,8 +169,10 @@ class NSM(nn.Module):
         return c if self.head == "plain" else smoothed(self.series, c)
 
 
-def _series(axis: Axis) -> Series:
-    """All functions of the nodes that satisfy the condition of the axis."""
+def _series(axis: Axis, ends: Ends | None) -> Series:
+    """All functions of the nodes that satisfy the conditions at their ends, or the one of the axis."""
+    if ends is not None:
+        return ShenSeries(axis, first=ends[0], last=ends[1])
     match axis.bc:
         case "periodic":
             return FourierSeries(axis)

@@ -38,12 +38,18 @@ def check_axes(name: str, grid_in: Grid, grid_out: Grid) -> None:
 
 
 def check_input(model: OnGrids, a: Tensor) -> None:
-    """Raise InputError unless a has the channels and as many axes as the model's inputs."""
+    """Raise InputError unless a has the channels and as many axes as the model's inputs, and the nodes they need."""
     if a.ndim != model.grid_in.ndim + 2 or a.shape[1] != model.in_channels:
         raise InputError(
             f"{type(model).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {model.in_channels} "
             f"channels, {', '.join(model.grid_in.names)})"
         )
+    for axis, n in zip(model.grid_in, a.shape[2:], strict=True):
+        if n < axis.fewest:
+            raise InputError(
+                f"{type(model).__name__} got an input of shape {tuple(a.shape)}, with {n} of axis {axis.name!r}: "
+                f"wanted at least {axis.fewest} {axis.nodes} nodes"
+            )
 
 
 def nodes_wanted(model: OnGrids, n_in: Sequence[int], out: Grid | Tensor | None) -> tuple[int, ...]:

@@ -89,6 +89,16 @@ def onto_points(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:
     return torch.cat(parts, 1)
 
 
+def elsewhere(v: Tensor, here: Grid, where: Grid | Tensor) -> Tensor:
+    """(B, *n_here, C), of smooth fields, on another grid or at points (N, d) or (B, N, d): (B, *where, C), as
+    `spectrally`; between walls by one polynomial through all nodes."""
+    if isinstance(where, Grid):
+        return spectrally(v, here, where)
+    if where.ndim == 2:
+        return onto_points(v, here, where, max(here.shape))
+    return torch.cat([onto_points(v[[i]], here, y, max(here.shape)) for i, y in enumerate(where)])
+
+
 def _at(axis: Axis, x: Tensor, order: int) -> Tensor:
     """(N, n): the values at x of what is known at the nodes of an axis."""
     if axis.periodic:

@@ -31,8 +31,9 @@ CROSSOVER = 256  # an axis of more coefficients, both signs together, takes the 
 class Transform:
     """Values on a lattice to coefficients of a tensor product of bases, and back to values on any lattice.
 
-    method: "gemm" or "fft" on Fourier axes, "auto" the quicker one by the number of modes. `parts`: 2 where
-    coefficients are complex, else 1; `roles`: of the axes, as in `bases.tables`. Raises InputError on another method.
+    method: "gemm" or "fft" on Fourier axes, "auto" the quicker one by the number of modes; exported programs have
+    matrix products alone. `parts`: 2 where coefficients are complex, else 1; `roles`: of the axes, as in
+    `bases.tables`. Raises InputError on another method.
     """
 
     def __init__(self, bases: Sequence[Basis], method: Method = "auto") -> None:
@@ -103,6 +104,8 @@ class Transform:
     def _by_fft(self, i: int, k: int, dtype: torch.dtype) -> bool:
         if type(self.bases[i]) is not Fourier or self.method == "gemm" or dtype.itemsize < 4:
             return False  # an `Increment` is evaluated anywhere; half precision: not every FFT has it
+        if torch.compiler.is_exporting():
+            return False  # no complex numbers in ONNX
         return self.method == "fft" or (2 * k if self.roles[i] == "half" else k) > CROSSOVER
 
 

@@ -29,12 +29,14 @@ class Solution(NamedTuple):
 class Problem(ABC):
     """A PDE with its inputs, parameters and grid. Every constructor argument is an attribute.
 
+    lifts: whether what `constrain` adds is a smooth function, so that values between nodes are known as well.
     name: also the name of its `problem=` and `data=` configurations.
     in_names, out_names: the channels of the inputs `a` and of the solution `u`.
     """
 
     name: ClassVar[str]
     out_names: ClassVar[tuple[str, ...]]
+    lifts: ClassVar[bool] = False
     remedy: ClassVar[str] = "Raise problem.solver.tolerance if you mean it."  # for a solution that misses it
 
     @property
@@ -50,6 +52,11 @@ class Problem(ABC):
     @abstractmethod
     def parameters(self) -> dict[str, float]:
         """The physical parameters that all samples share, by name (viscosity ...)."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether inputs with their two space axes swapped have the solutions with theirs swapped; here: unknown."""
+        return False
 
     @abstractmethod
     def sample(self, indices: Sequence[int], seed: int) -> Tensor:

@@ -32,6 +32,10 @@ class Darcy(Elliptic):
     mean: Mean = "harmonic"
 
     @property
+    def symmetric(self) -> bool:
+        return self.dimensions == 2
+
+    @property
     def parameters(self) -> dict[str, float]:
         return {"source": self.source}
 

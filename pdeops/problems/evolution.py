@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.differences import derivative_matrix
 from pdeops.bases.fourier import Fourier, resample
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
@@ -255,24 +255,23 @@ class Evolution(Problem):
         return linear, nonlinear, resolved
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid, derivative: Tensor | None = None) -> Tensor:
-        """r = v_t - L v - N(v) + (u - v) / dt, v the part of u in the basis and admissible, dt the distance of the
-        snapshots: what is outside (Nyquist modes, say) should be zero, and counts as if it decayed within dt.
+        """r = v_t - L v - N(v) + (u - v) / dt, v the part of u in the basis and admissible, dt the mean distance of
+        the snapshots: what is outside (Nyquist modes, say) should be zero, and counts as if it decayed within dt.
 
-        derivative: d/dt as a matrix over the snapshots (T, T); by default sixth-order differences, so that the floor
-        on exact snapshots is O(dt^6) (of lower order below seven). All else is spectral, products free of aliasing.
+        derivative: d/dt as a matrix over the snapshots (T, T); by default that of the polynomial through all of them on
+        chebyshev times, and else sixth-order differences, so that the floor on exact snapshots is O(dt^6) (of lower
+        order below seven). All else is spectral, products free of aliasing.
         Raises InputError without two snapshots, and on a matrix of another size.
         """
         if grid.time is None or grid.time.n < 2:
             raise InputError(f"{self.name}: a residual needs at least two snapshots on a time axis; got {grid}")
-        points = grid[0].points()
-        matrix = differentiation_matrix(points) if derivative is None else derivative
-        if matrix.shape != (len(points), len(points)):
-            raise InputError(
-                f"a derivative {tuple(matrix.shape)} of {len(points)} snapshots: wanted a matrix over them"
-            )
+        n, points = grid.time.n, grid.time.points()
+        matrix = derivative_matrix(grid.time) if derivative is None else derivative
+        if matrix.shape != (n, n):
+            raise InputError(f"a derivative {tuple(matrix.shape)} of {n} snapshots: wanted a matrix over them")
         linear, nonlinear, resolved = self._parts(a, u, grid.space)
         v_t = torch.einsum("st,bct...->bcs...", matrix.to(u), resolved)
-        return v_t - linear - nonlinear + (u - resolved) / float(points[1] - points[0])
+        return v_t - linear - nonlinear + (u - resolved) * ((n - 1) / float(points[-1] - points[0]))
 
 
 def _far(u: Tensor, v: Tensor) -> Tensor:

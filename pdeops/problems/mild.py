@@ -56,7 +56,7 @@ class MildResidual:
             decay = ((t - t[0]).view(-1, *(1,) * (c.ndim - 1)) * damping).exp()
             e = c - decay * c[:1] - integral(tendency)
         else:
-            e = integral.accumulate(integral.defects(c, tendency))
+            e = integral(c, tendency)
             e = torch.cat([torch.zeros_like(c[: self.known]), e])
         return (basis.to_values(e - c) + frames).movedim(0, 2)
 

@@ -13,7 +13,7 @@ import torch
 from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
-from pdeops.bases.differences import differentiation_matrix
+from pdeops.bases.differences import derivative_matrix
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
 from pdeops.norms import Lp, check_shape
@@ -113,8 +113,9 @@ class Ode(Problem):
         return (norm(u - v) / floored(norm(u))).amax(1)
 
     def residual(self, a: Tensor, u: Tensor, grid: Grid) -> Tensor:
-        """r = s' - L s - N(s, a, t), a and u both on `grid`, derivatives by differences of sixth order: that is the
-        order of its floor on exact solutions. An error of s(0) is not in it: `constrain` takes care of that.
+        """r = s' - L s - N(s, a, t), a and u both on `grid`, derivatives by differences of sixth order, which is
+        the order of its floor on exact solutions; on chebyshev nodes of the polynomials through them. An error of s(0)
+        is not in it: `constrain` takes care of that.
 
         Raises InputError if a or u is not on `grid`, or grid is not one of at least seven nodes along t.
         """
@@ -123,7 +124,7 @@ class Ode(Problem):
         check_shape(a, grid)
         check_shape(u, grid)
         t = grid[0].points()
-        slope = differentiation_matrix(t).to(u).mT
+        slope = derivative_matrix(grid[0]).to(u).mT
         for _ in range(self.derivative):
             a = a @ slope
         return u @ slope - self._diagonal(u) * u - self.nonlinear(u, a, t.to(u))

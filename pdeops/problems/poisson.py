@@ -40,6 +40,10 @@ class Poisson(Elliptic):
             raise InputError(f"problem.sides={self.sides!r}; wanted one of {get_args(Sides)}")
         super().__post_init__()
 
+    @property
+    def symmetric(self) -> bool:
+        return self.dimensions == 2
+
     def boundary_types(self) -> tuple[Boundary, ...]:
         return (self.sides,) * self.dimensions
 

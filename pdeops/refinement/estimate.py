@@ -65,7 +65,7 @@ def error_estimate(
         raise Untold(f"the error of sample {int((~finite).nonzero()[0])} cannot be told: its frames are not finite")
     c = mild.coefficients(u)
     tendencies = mild.tendency(c)
-    errors = mild.duhamel.accumulate(mild.duhamel.defects(c, tendencies))
+    errors = mild.duhamel(c, tendencies)
     found = Estimate(mild.relative(errors, c), _floor(mild, errors, c, tendencies), "duhamel")
     if _doubtful(found, smallest).any():
         found = _by_shooting(evolution, a, u, mild, c)
@@ -82,7 +82,7 @@ def error_estimate(
 def _floor(mild: Mild, errors: Tensor, c: Tensor, tendencies: Tensor) -> Tensor:
     """(B,): what the quadrature in time may be wrong by."""
     rough = mild.formula(max(2 * mild.duhamel.nodes // 3, 1))
-    floor = mild.relative(errors - rough.accumulate(rough.defects(c, tendencies)), c)
+    floor = mild.relative(errors - rough(c, tendencies), c)
     first = (len(c) - 1) % 2 if mild.known > 1 else 0
     known = (mild.known - 1 - first) // 2 + 1
     few, n = c[first::2], tendencies[first::2]
@@ -90,7 +90,7 @@ def _floor(mild: Mild, errors: Tensor, c: Tensor, tendencies: Tensor) -> Tensor:
         return floor
     half = Duhamel(mild.symbol, 2 * mild.step, len(few), known, NODES)
     same = errors[first + 2 * known - mild.known :: 2]
-    gap = mild.relative(same - half.accumulate(half.defects(few, n)), torch.cat([c[: mild.known], few[known:]]))
+    gap = mild.relative(same - half(few, n), torch.cat([c[: mild.known], few[known:]]))
     return torch.where(gap > RESOLVED, gap.maximum(floor), floor)
 
 

@@ -53,7 +53,7 @@ class Mild:
 
     def __call__(self, c: Tensor) -> Tensor:
         """E of whole trajectories (T, ...), at the snapshots that are not known."""
-        return self.duhamel.accumulate(self.duhamel.defects(c, self.tendency(c)))
+        return self.duhamel(c, self.tendency(c))
 
     def linearised(self, c: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """E(c), and v -> E'(c) v for changes v (T - known, ...) of the predicted snapshots."""
@@ -62,7 +62,7 @@ class Mild:
         def derivative(v: Tensor) -> Tensor:
             whole = torch.cat([head, v])
             change = torch.func.jvp(self.tendency, (c,), (whole,))[1]
-            return self.duhamel.accumulate(self.duhamel.defects(whole, change))
+            return self.duhamel(whole, change)
 
         return self(c), derivative
 

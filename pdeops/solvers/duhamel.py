@@ -40,6 +40,10 @@ class Duhamel:
             if (intervals := [i for i, o in offsets.items() if o == offset])
         ]
 
+    def __call__(self, u: Tensor, tendencies: Tensor) -> Tensor:
+        """e_n of the snapshots that are not known, from u and N(u), both (T, ...) -> (T - known, ...)."""
+        return self.accumulate(self.defects(u, tendencies))
+
     def defects(self, u: Tensor, tendencies: Tensor) -> Tensor:
         """d_n of the snapshots that are not known, from u and N(u), both (T, ...) -> (T - known, ...). Linear in
         both."""

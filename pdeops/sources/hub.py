@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pdeops.clusters import package
 from pdeops.errors import InputError, first_line
@@ -94,7 +94,8 @@ def _reported(place: str) -> Iterator[None]:
     """The Hub's errors in words."""
     from huggingface_hub import errors
 
-    transport, *_ = errors.HfHubHTTPError.__bases__  # the root of its HTTP client's errors: clients change
+    # the root of its HTTP client's errors: clients change
+    transport = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])
 
     try:
         yield

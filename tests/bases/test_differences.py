@@ -6,12 +6,24 @@ import pytest
 import torch
 
 from pdeops.bases.differences import (
+    derivative_matrix,
     differentiation_matrix,
     interpolation_matrix,
     series_differentiation_matrix,
     series_interpolation_matrix,
 )
 from pdeops.errors import InputError
+from pdeops.grid import Axis
+
+
+def test_derivatives_on_an_axis_are_those_that_its_nodes_carry():
+    def error(n, nodes):
+        axis = Axis("x", n, 2.0, nodes, start=-1.0)
+        x = axis.points()
+        return float((derivative_matrix(axis) @ torch.sin(3 * x) - 3 * torch.cos(3 * x)).abs().max())
+
+    assert error(24, "chebyshev") < 1e-12
+    assert error(24, "uniform") / error(47, "uniform") == pytest.approx(2**6, rel=0.4)
 
 
 def test_exact_for_polynomials_up_to_the_order():

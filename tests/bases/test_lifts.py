@@ -5,7 +5,7 @@ import torch
 
 from pdeops.bases.chebyshev import ChebyshevSeries
 from pdeops.bases.expansions import Expansion
-from pdeops.bases.lifts import Wall, lift
+from pdeops.bases.lifts import Wall, lift, lift_of
 from pdeops.bases.polynomials import DIRICHLET, NEUMANN, Condition
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
@@ -123,6 +123,29 @@ def test_other_nodes_keep_dirichlet_data_and_the_order_of_their_polynomials():
     torch.testing.assert_close(g[[0, -1]], torch.stack(data[0]), rtol=0, atol=1e-6)
 
 
+@kinds
+@pytest.mark.parametrize("other", KINDS)
+def test_the_lift_of_a_function_has_its_data_and_is_a_projection(kind, other):
+    x, y = BOX.points().unbind(-1)
+    w, ends = torch.stack([smooth(x, y), x**3 * y]).unsqueeze(1), {"x": KINDS[kind], "y": KINDS[other]}
+    g = lift_of(w, BOX, ends)
+    for dim, name in enumerate("xy"):
+        size = float(w.abs().max())
+        mine, its = (side(v / size, BOX, dim - 2, ends[name]) for v in (g, w))
+        torch.testing.assert_close(mine, its, rtol=0, atol=1e-11)
+    torch.testing.assert_close(lift_of(g, BOX, ends), g, rtol=0, atol=1e-11 * float(g.abs().max()))
+    data = {name: data_of(smooth, BOX[d], BOX[1 - d], ends[name], d) for d, name in enumerate("xy")}
+    given = {name: tuple(map(Wall, ends[name], data[name])) for name in "xy"}
+    torch.testing.assert_close(g[0, 0], lift(BOX, given), rtol=1e-10, atol=1e-10)
+    assert lift_of(w.float(), BOX, ends).dtype == torch.float32
+
+
+def test_values_on_walls_are_kept_to_the_last_bit():
+    w = torch.randn(2, 1, *BOX.shape)
+    g = lift_of(w, BOX, {"x": (DIRICHLET, DIRICHLET)})
+    assert torch.equal(g[..., [0, -1], :], w[..., [0, -1], :])
+
+
 def test_mistakes_are_refused():
     zero, one = Wall(DIRICHLET), Wall(DIRICHLET, 1.0)
     with pytest.raises(InputError, match="disagree at corners, where the conditions of axis 'x'"):
@@ -133,5 +156,10 @@ def test_mistakes_are_refused():
         lift(Grid.periodic((8,)), {"x": (zero, zero)})
     with pytest.raises(InputError, match=r"data \(7,\) on walls of axis 'x': wanted a number or \(..., 8\)"):
         lift(BOX, {"x": (Wall(DIRICHLET, torch.zeros(7)), zero)})
+    two = {"x": (Wall(DIRICHLET, torch.zeros(3, 8)), zero), "y": (Wall(DIRICHLET, torch.zeros(2, 7)), zero)}
+    with pytest.raises(InputError, match=r"leading axes \[\(3,\), \(2,\)\]: wanted the same of all"):
+        lift(BOX, two)
+    with pytest.raises(InputError, match="axis 'y' hold NaN"):
+        lift(BOX, {"y": (Wall(DIRICHLET, torch.full((7,), torch.nan)), zero)})
     with pytest.raises(InputError, match="wanted alpha beta <= 0 there"):
         lift(BOX, {"x": (Wall(Condition(1, 1)), zero)})

@@ -7,6 +7,7 @@ import pytest
 import scipy.fft
 import torch
 
+from pdeops.bases.polynomials import DIRICHLET, NEUMANN, Condition
 from pdeops.bases.tables import Eigen, Fourier, Legendre, Trigonometric, analysis, bases, synthesis
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
@@ -16,7 +17,10 @@ KINDS = [Trigonometric(sine, ends) for sine in (False, True) for ends in (False,
 
 
 @pytest.mark.parametrize("n", [8, 11])
-@pytest.mark.parametrize("basis", [*KINDS, Legendre(), Eigen(6, True), Eigen(8, False)])
+@pytest.mark.parametrize(
+    "basis",
+    [*KINDS, Legendre(), Eigen(6, (DIRICHLET, DIRICHLET)), Eigen(8, None), Eigen(6, (NEUMANN, Condition(2.0, 0.3)))],
+)
 def test_synthesis_inverts_analysis_on_all_that_is_resolved(basis, n):
     k = basis.resolved(n)
     product = analysis((basis, "real"), (n, k), *DOUBLE) @ synthesis((basis, "real"), (n, k, n, k), *DOUBLE)
@@ -149,3 +153,23 @@ def test_the_last_fourier_axis_is_the_half_one():
 def test_what_does_not_fit_is_refused(name, nodes, message):
     with pytest.raises(InputError, match=message):
         bases(Grid((Axis("x", 8, nodes=nodes),)), [name])
+
+
+def test_eigenfunctions_of_other_conditions():
+    """On a length of 3: quarter-waves where a value and a slope vanish; cos(k x), k tan(3 k) = c, where a slope and
+    u' + c u do."""
+    grid = Grid((Axis("x", 24, 3.0, "chebyshev", start=-1.0),))
+    x = grid[0].points() + 1
+    k = (torch.arange(6, dtype=torch.float64) + 0.5) * pi / 3
+
+    def first(ends):
+        (basis,) = bases(grid, ["eigen"], {"x": ends})
+        return synthesis((basis, "real"), (24, 6, 24, 6), *DOUBLE)
+
+    torch.testing.assert_close(first((DIRICHLET, NEUMANN)), 2**0.5 * torch.sin(x[:, None] * k), rtol=0, atol=1e-7)
+    c, root = 0.7, torch.linspace(0, 5, 6, dtype=torch.float64) * pi / 3 + 0.2
+    for _ in range(50):  # the fixed point 3 k = m pi + atan(c / k)
+        root = (torch.arange(6, dtype=torch.float64) * pi + torch.atan(c / root)) / 3
+    waves = torch.cos(x[:, None] * root)
+    found = first((NEUMANN, Condition(c, 1.0)))
+    torch.testing.assert_close(found / found[0], waves, rtol=0, atol=1e-7)

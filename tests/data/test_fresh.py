@@ -8,6 +8,7 @@ from pdeops.data.fresh import Fresh
 from pdeops.data.module import Generated
 from pdeops.errors import InputError
 from pdeops.problems.antiderivative import Antiderivative
+from pdeops.problems.diffusion_reaction import DiffusionReaction
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
 from pdeops.problems.spectral_poisson import SpectralPoisson
@@ -121,6 +122,15 @@ def test_channels_are_normalised_by_inputs_alone(tmp_path):
     assert torch.equal(mean, mean_out)
     assert torch.equal(deviation, deviation_out)
     assert module.channel_stats() is module.channel_stats()  # noise asks for each batch
+
+
+def test_states_that_all_start_from_rest_have_an_unknown_deviation(tmp_path):
+    module = ranked(make(tmp_path, DiffusionReaction(n=16, frames=4), window=Window(n_out=4)), 0, 1)
+    _, deviation, mean_out, deviation_out = module.channel_stats()
+    assert deviation[0] == 0
+    assert deviation[1] > 0.5
+    assert mean_out.tolist() == [0] * 4
+    assert deviation_out.isnan().all()
 
 
 def test_what_is_refused(tmp_path):

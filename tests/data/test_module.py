@@ -12,6 +12,10 @@ from pdeops.data.module import DataModule, Generated
 from pdeops.data.schema import write_arrays
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
+from pdeops.problems.darcy import Darcy
+from pdeops.problems.poisson import Poisson
+from pdeops.problems.processes import GaussianProcess
+from pdeops.problems.spectral_poisson import SpectralPoisson
 from pdeops.window import Window
 
 
@@ -71,6 +75,33 @@ def test_transposition_swaps_inputs_and_targets_together(tmp_path):
     assert 0 < sum(turned) < 16
     module.trainer.training = False
     assert module.on_after_batch_transfer(batch, 0) is batch
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        SpectralPoisson(n=12),
+        SpectralPoisson(n=12, nodes="chebyshev", source=GaussianProcess(), boundary=GaussianProcess()),
+        Poisson(n=9),
+        Poisson(n=9, sides="neumann"),
+        Darcy(n=9),
+    ],
+    ids=lambda p: f"{p.name}_{len(p.in_names)}_{p.grid[0].bc}",
+)
+def test_problems_that_call_themselves_symmetric_are(problem, tmp_path):
+    a = problem.sample([0, 1], 0)
+    torch.testing.assert_close(problem.solve(a.mT).u, problem.solve(a).u.mT, rtol=1e-9, atol=1e-9)
+    assert problem.symmetric
+    Generated(problem=problem, n=4, split=[0.5, 0.5, 0], dir=str(tmp_path), augment_transpose=True).open()
+
+
+def test_sides_of_other_conditions_are_no_symmetry(tmp_path):
+    sides = {"x": [[1.0, 0.0], [0.0, 1.0]], "y": [[0.0, 1.0], [1.0, 0.0]]}
+    problem = SpectralPoisson(n=12, nodes="chebyshev", source=GaussianProcess(), conditions=sides)
+    a = problem.sample([0], 0)
+    assert not torch.allclose(problem.solve(a.mT).u, problem.solve(a).u.mT, atol=1e-3)
+    with pytest.raises(InputError, match="spectral_poisson is not symmetric under x <-> y"):
+        Generated(problem=problem, n=4, split=[0.5, 0.5, 0], dir=str(tmp_path), augment_transpose=True).open()
 
 
 def lattices(module, batch, count):

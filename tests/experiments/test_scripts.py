@@ -9,6 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from pdeops.data.generate import generate
+from pdeops.models.fno import FNO
+from pdeops.nn.normalizer import Normalizer
+from pdeops.problems.reaction_diffusion import ReactionDiffusion
+from pdeops.surrogate import Surrogate
+from pdeops.window import Window
+
 ROOT = Path(__file__).parents[2] / "experiments"
 
 
@@ -293,3 +300,19 @@ def test_samplings_of_functions_of_time(run, monkeypatch):
     t = torch.linspace(0, 2, 2001, dtype=torch.float64) ** 2  # crowded near zero, on [0, 4]
     u, v = (t + 1).view(1, 1, -1), t.view(1, 1, -1)
     assert float(error(u, v, t)) == pytest.approx((4 / (4**3 / 3)) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_what_deviations_and_bands_are_worth(tmp_path):
+    problem = ReactionDiffusion(n=16, frames=6)
+    file = generate(problem, tmp_path / "fisher.h5", n=60, seed=0, split=(0.1, 0.2, 0.7), shard=60)
+    for seed in range(2):
+        window = Window().on(problem.grid, problem.out_names, ())
+        torch.manual_seed(seed)
+        model = FNO(1, 1, window.grid_in, window.grid_out, width=4, modes=4, depth=1)
+        Surrogate(model, window, Normalizer.identity(1), Normalizer.identity(1), problem).save(
+            tmp_path / f"sweep/{seed}/surrogate"
+        )
+    out = script(ROOT / "uncertainty" / "uncertainty.py", tmp_path / "sweep", file, "--steps", 3, "--samples", 20)
+    assert len(re.findall(r"\| (?:field|pointwise) \| \d+\.\d+ \| [01]\.\d+ \| 0\.(?:89|9\d)\d* \|", out)) == 4
+    assert "rank correlation of deviation and true error" in out

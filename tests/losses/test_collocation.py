@@ -12,6 +12,7 @@ from pdeops.models.fno import FNO
 from pdeops.norms import Lp
 from pdeops.problems.air_path import AirPath
 from pdeops.problems.antiderivative import Antiderivative
+from pdeops.problems.diffusion_reaction import DiffusionReaction
 from pdeops.problems.poisson import Poisson
 from pdeops.problems.processes import GaussianProcess
 from pdeops.problems.reaction_diffusion import ReactionDiffusion
@@ -150,8 +151,24 @@ def test_a_scale_that_does_not_follow_is_refused():
         Residual(window, problem=problem).scale(problem.sample([0, 1], 0))
 
 
-def test_outputs_of_an_evolution_have_the_scale_of_its_inputs():
-    problem = ReactionDiffusion(n=16, frames=4)
-    window = Window(n_out=4, history="time").on(problem.grid, problem.out_names, ())
-    with pytest.raises(InputError, match="outputs of an evolution are states"):
-        Residual(window, problem=problem).scale(torch.zeros(1, 1, 1, 16))
+@pytest.mark.parametrize("history", ["time", "channel"])
+@pytest.mark.parametrize("mild", [False, True])
+def test_an_evolution_from_rest_has_the_scale_that_its_source_gives(mild, history):
+    problem = DiffusionReaction(n=24, frames=16)
+    window = Window(n_out=16, history=history).on(problem.grid, problem.out_names, problem.given)
+    a = problem.sample(range(16), 0)
+    loss, states = Residual(window, problem=problem, mild=mild), a[:, :1].unsqueeze(2)
+    inputs = window.make_input(states, a[:, 1:])
+    scale, truth = loss.scale(inputs), float(problem.solve(a).u.std())
+    assert scale == pytest.approx(truth, rel=0.4)
+    assert loss.scale(2 * inputs) == pytest.approx(2 * scale, rel=0.1)
+
+
+def test_with_data_on_walls_the_scale_is_that_of_what_is_added_to_them():
+    sides = {"conditions": {"y": [[1.0, 0.25], [1.0, 0.25]]}, "boundary": GaussianProcess(width=0.5)}
+    problem = SpectralPoisson(n=24, nodes="chebyshev", source=GaussianProcess(), **sides)
+    window = Window().on(problem.grid, ("u",), problem.in_names)
+    a = problem.sample(range(16), 0)
+    found = Residual(window, problem=problem, s=-2).scale(a)
+    added = problem.solve(a).u - problem.constrain(a, torch.zeros_like(a[:, :1]), problem.grid)
+    assert found == pytest.approx(float(added.std()), rel=0.3)

@@ -39,7 +39,7 @@ ODD = [n for n in NAMES if not n.startswith("neuralop")]  # neuraloperator 2.0 i
 
 
 def config_of(name):
-    return OmegaConf.to_container(OmegaConf.load(shipped("conf") / "model" / f"{name}.yaml"))
+    return OmegaConf.to_container(OmegaConf.load(shipped("conf") / "model" / f"{name}.yaml"), resolve=True)
 
 
 def build(name, grid, **changes):

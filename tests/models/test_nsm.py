@@ -80,6 +80,22 @@ def test_the_output_is_one_polynomial_with_its_conditions(bc):
     torch.testing.assert_close(again(smooth(finer).double()), fine)
 
 
+def test_conditions_of_each_end_are_those_of_the_output():
+    """alpha u + beta du/dn, n outwards, on a box of length 2; data come by the problem's constraint."""
+    sides = {"x": [[1.0, 0.0], [0.0, 1.0]], "y": [[1.0, 0.5], [2.0, 3.0]]}
+    grid = walls(12, 12, bc="free")
+    model, a = build(grid, modes=10, conditions=sides).double(), smooth(grid).double()
+    u = model(a).detach()
+    for i, axis in enumerate(grid):
+        v = u.movedim(i + 2, -1)
+        slope = v @ differentiation_matrix(axis.points(), axis.n - 1).T
+        for end, sign in ((0, -1), (-1, 1)):
+            alpha, beta = sides[axis.name][end]
+            assert (alpha * v[..., end] + sign * beta * slope[..., end]).abs().max() < 1e-10 * slope.abs().max()
+    with pytest.raises(InputError, match="walls of axis 'z' of"):
+        build(grid, conditions={"z": sides["x"]})
+
+
 def test_periodic_axes_have_fourier_series():
     grid = Grid([Axis("x", 16), *walls(12)[:0], Axis("y", 12, 1.0, "chebyshev", bc="dirichlet")])
     model, a = build(grid, nodes=[10, 12]).double(), smooth(grid).double()
@@ -104,7 +120,7 @@ def test_inputs_are_functions():
 
 def test_the_initial_condition_is_exact_and_time_a_polynomial():
     _, window = evolution()
-    model = build((window.grid_in, window.grid_out), nodes=[5, 12], coordinates=False).double()
+    model = build((window.grid_in, window.grid_out), nodes=[5, 12], modes=[5, 6], coordinates=False).double()
     a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
     u = model(a, model.collocation)
     assert model.collocation.shape == (12, 24)
@@ -128,7 +144,7 @@ def test_without_coordinates_it_commutes_with_translations():
     _, window = evolution()
     a = torch.rand(2, 1, 1, 16, dtype=torch.float64)
     for coordinates, moves in ((False, True), (True, False)):
-        model = build((window.grid_in, window.grid_out), nodes=[5, 16], coordinates=coordinates).double()
+        model = build((window.grid_in, window.grid_out), nodes=[5, 16], modes=[5, 6], coordinates=coordinates).double()
         same = torch.allclose(model(a.roll(3, -1)), model(a).roll(3, -1))
         assert same == moves
 
@@ -338,6 +354,10 @@ def test_what_is_refused():
         build((window.grid_in, window.grid_out), channels=(1, 2))
     with pytest.raises(InputError, match=r"model.nodes=\[3, 3\]"):
         build(walls(9, 9), nodes=3)
+    with pytest.raises(InputError, match=r"model.modes=\[9, 10\]: more than the nodes hold, model.nodes=\[9, 9\]"):
+        build(walls(9, 9), nodes=9, modes=[9, 10])
+    with pytest.raises(InputError, match=r"NSM got an input .* with 1 of axis 'x': wanted at least 2 chebyshev nodes"):
+        build(walls(9, 9))(torch.zeros(1, 1, 1, 9))
     with pytest.raises(InputError, match="oversampling"):
         build(walls(9, 9), oversampling=0.5)
     with pytest.raises(InputError, match="outside the domain"):

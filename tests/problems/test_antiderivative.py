@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pdeops.grid import Axis, Grid
 from pdeops.problems.antiderivative import Antiderivative
 
 PUBLISHED = Path(os.environ.get("PDEOPS_DATA", "")) / "antiderivative_train.npz"
@@ -19,6 +20,14 @@ def test_the_exact_solution():
     u = problem.solve(a).u[:, 0]
     exact = torch.stack([torch.sin(5 * t) / 5, t.pow(6) / 6 - t.square() / 2, torch.exp(t) - 1])
     torch.testing.assert_close(u, exact, rtol=0, atol=2e-9)
+
+
+def test_on_chebyshev_nodes_the_residual_is_that_of_the_polynomial():
+    """Of sixth order whatever the nodes, it would be 1e-5."""
+    grid = Grid((Axis("t", 24, 1.0, "chebyshev"),))
+    t = grid[0].points()
+    a, u = torch.cos(5 * t).view(1, 1, 24), torch.sin(5 * t).view(1, 1, 24) / 5
+    assert Antiderivative().residual(a, u, grid).abs().max() < 1e-12
 
 
 def test_the_controls_splines_are_of_sixth_order():

@@ -6,11 +6,22 @@ import pytest
 import torch
 
 from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
 from pdeops.norms import Sobolev
 from pdeops.problems import evolution
+from pdeops.problems.allen_cahn import AllenCahn
 from pdeops.problems.evolution import Evolution
 from pdeops.problems.ns2d import NavierStokes2D
 from pdeops.solvers.steppers import Diverged, Stepper
+
+
+@pytest.mark.parametrize("nodes", ["uniform", "chebyshev"])
+def test_what_is_outside_of_the_basis_decays_within_the_mean_distance_of_snapshots(nodes):
+    problem = AllenCahn(n=8)
+    grid = Grid([Axis("time", 11, 2.0, nodes), *problem.grid.space])
+    nyquist = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(4).expand(1, 1, 11, 8)
+    r = problem.residual(nyquist[:, :, 0], nyquist, grid)
+    torch.testing.assert_close(r, nyquist / 0.2)
 
 
 def test_solution_fields_are_what_they_say():
