@@ -33,9 +33,10 @@ def resolve(source: str | Path) -> Path:
         return FETCHED[kind](place)
     path = Path(source)
     if not path.exists():
+        near = did_you_mean(text, zoo.names())
         raise InputError(
-            f"{text}: there is no such folder or file, and no such name in the zoo. {did_you_mean(text, zoo.names())} "
-            "Other sources are hub:owner/name@revision and wandb:entity/project/name:version"
+            f"{text}: there is no such folder or file, and no such name in the zoo."
+            f"{' ' * bool(near)}{near} Other sources are hub:owner/name@revision and wandb:entity/project/name:version"
         )
     if text in zoo.names():
         print(f"pdeops: {text} is the folder here, not the zoo's: that is zoo:{text}", file=sys.stderr)
