@@ -144,7 +144,7 @@ def tested(task: Fit, data: Any) -> dict[str, float]:
     for indices in torch.arange(len(windows)).split(BATCH):
         batch = windows.__getitems__(indices.tolist())
         truth, u = data.window.unstack(batch.u), data.window.unstack(task.surrogate(batch.a))
-        for key, value in task.panel(u, truth).items():
+        for key, value in task.scores.panel(u, truth).items():
             if key in found:
                 found[key] += float(value.sum())
     return {key: value / len(windows) for key, value in found.items()}
