@@ -23,7 +23,7 @@ from pdeops.grid import Grid
 from pdeops.refinement.mild import evolving
 from pdeops.report.refinement import refinement_figure
 from pdeops.report.runs import behind
-from pdeops.saved import load
+from pdeops.sources.load import load, resolve
 from pdeops.tasks.refine import Refine, Row
 from pdeops.training import build, data_module, quiet, surrogate_on
 
@@ -37,9 +37,10 @@ def refine(config: dict[str, Any]) -> float:
     out, source = Path(HydraConfig.get().runtime.output_dir), config["init_from"]
     if not source:
         raise InputError("task=refine needs a trained surrogate: ckpt=RUN, the folder of a run or of a surrogate")
-    saved = load(source)
+    place = resolve(source)
+    saved = load(place)
     evolving(saved.problem)
-    config = _with_data_of(Path(source), config)
+    config = _with_data_of(place, config)
     task: Refine = build("task", config["task"])
     data = data_module(config)
     data.open()

@@ -153,8 +153,8 @@ class Surrogate(nn.Module):
         elsewhere too; else values there are the model's own, and a warning says so.
         return_uncertainty: also give what is known of the errors (`Uncertainty`): the deviation of an ensemble's
         members, the bands of a calibrated surrogate, the estimate by the residual, which may call the solver. On
-        another output lattice than the calibrated one widths are interpolated, without a guarantee, and a warning says
-        so. Raises InputError if nothing is known.
+        other lattices than the calibrated ones bands have no guarantee, and a warning says so. Raises InputError if
+        nothing is known.
         """
         numbers = isinstance(out, np.ndarray) and out.dtype.kind in "biufc"
         if not (numbers or isinstance(out, Grid | Tensor | None)):
@@ -176,7 +176,8 @@ class Surrogate(nn.Module):
             u, deviation = mean_and_deviation(member(x, out) for member in self.members)
             place = out if isinstance(out, Tensor) else self._lattice(out, u.shape[2:])
             error = self._estimated(exact, self.window.unstack(u)) if out is None and self.window.evolves else None
-            return like(a, (u, uncertainty(u, deviation, self.bands, place, error)))
+            same = tuple(x.shape[2:]) == self.window.grid_in.shape
+            return like(a, (u, uncertainty(u, deviation, self.bands, place, error, same)))
 
     @overload
     def rollout(self, a: Array, steps: int, return_uncertainty: Literal[False] = False) -> Array: ...

@@ -14,7 +14,6 @@ from hydra.core.global_hydra import GlobalHydra
 import pdeops.models
 import pdeops.problems
 from pdeops.cli import _parser
-from pdeops.sources import zoo
 from pdeops.sweeps import expansion
 from tests.models import test_contract as models
 from tests.pages import DOCS, EXPERIMENTS, LINK, ROOT, anchors, commands, fences, prose
@@ -76,8 +75,6 @@ def test_a_page_runs_from_top_to_bottom(page, run, place, tmp_path):
     for fence in fences(page.read_text()):
         if fence in files(page):
             place(fence)
-        elif fence.mark == "zoo" and "ns2d-sfno" not in zoo.names():
-            pytest.skip("ns2d-sfno is not in the zoo yet")
         elif fence.language == "python" and not fence.title:
             exec(compile("\n" * (fence.line - 1) + fence.code, named(page), "exec"), scope)
         elif fence.mark.partition(":")[0] == "run":

@@ -54,7 +54,7 @@ GOLDEN = [
     # what cannot be read
     (["model.modes=[4,"], "cannot read the override 'model.modes=[4,'"),
     (["ckpt_path=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
-    (["init_from=nowhere"], "there is no surrogate in nowhere"),
+    (["init_from=nowhere"], "nowhere: there is no such folder or file"),
     (["data.file=nowhere.h5"], "there is no data file nowhere.h5"),
     (["data=file"], "unknown key 'problem.n' in 'problem.n=8'."),
     # not the override that is right

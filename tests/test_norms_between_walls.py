@@ -138,7 +138,7 @@ def test_collocations_residual_without_its_walls_is_nearly_the_error():
     H^-2."""
     problem = SpectralPoisson(n=25, nodes="chebyshev")
     basis = Expansion([ShenSeries(axis, 8) for axis in problem.grid])
-    c = torch.randn(1, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    c = torch.randn(2, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     u, at = basis.to_values(c), [axis.points() for axis in problem.grid]
     f = -basis.at(c, *at, orders=(2, 0)) - basis.at(c, *at, orders=(0, 2))
     v = 0.9 * u

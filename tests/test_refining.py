@@ -71,7 +71,7 @@ def test_other_places_of_the_surrogate_and_other_keys_of_its_data(run, trained, 
     ("arguments", "message"),
     [
         (["task=refine"], "task=refine needs a trained surrogate: ckpt=RUN"),
-        (["task=refine", "ckpt=nowhere"], "there is no surrogate in nowhere"),
+        (["task=refine", "ckpt=nowhere"], "nowhere: there is no such folder or file, and no such name in the zoo"),
         (["task=refine", "ckpt=first", "task.method=magic"], "method='magic': wanted one of"),
         (["task=refine", "ckpt=first", "task.samples=0"], "task.samples=0: wanted at least 1"),
         (["task=refine", "ckpt=first", "task.tol=0"], "tol=0"),

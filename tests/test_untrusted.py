@@ -1,13 +1,16 @@
 """Saved surrogates that anybody may have changed: each is refused with a reason or loads, and nothing else happens."""
 
+import json
 import random
 import resource
 import shutil
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pdeops.errors import InputError
 from pdeops.models.deeponet import DeepONet
@@ -115,6 +118,62 @@ def test_changed_surrogates(saved, tmp_path, watch):
 @pytest.mark.slow
 def test_a_thousand_changed_surrogates(saved, tmp_path, watch):
     assert 0 < ordeal(saved, tmp_path, watch, range(1000, 2000)) < 500
+
+
+WEIGHTS = {
+    "NaN": (lambda x: x.fill_(float("nan")), "hold NaN or infinite values"),
+    "infinite": (lambda x: x.fill_(float("inf")), "hold NaN or infinite values"),
+    "whole numbers": (lambda x: x.long(), r"is \(1,\) of torch.int64, wanted \(1,\) of torch.float32"),
+    "complex": (lambda x: x + 0j, r"of torch.complex64, wanted"),
+    "another shape": (lambda x: x.expand(2).clone(), r"is \(2,\) of torch.float32, wanted \(1,\)"),
+    "none": (lambda x: None, "One side alone has normalize_in.mean"),
+}
+
+
+def made(folder, edit):
+    """Weights of a folder, those of the input's mean changed."""
+    tensors = load_file(folder / "weights.safetensors")
+    tensors["normalize_in.mean"] = edit(tensors["normalize_in.mean"])
+    return {name: x for name, x in tensors.items() if x is not None}
+
+
+@pytest.mark.parametrize(("edit", "message"), WEIGHTS.values(), ids=WEIGHTS)
+def test_weights_are_those_of_the_description(saved, tmp_path, edit, message):
+    folder = shutil.copytree(saved[0], tmp_path / "s")
+    save_file(made(folder, edit), folder / "weights.safetensors")
+    with pytest.raises(InputError, match=message):
+        load(folder)
+
+
+def test_half_precision_is_kept(saved, tmp_path):
+    folder = shutil.copytree(saved[0], tmp_path / "s")
+    save_file({name: x.half() for name, x in made(folder, lambda x: x).items()}, folder / "weights.safetensors")
+    assert {x.dtype for x in load(folder).state_dict().values()} == {torch.float16}
+
+
+def checkpoint(folder, path, edit=lambda x: x, **changes):
+    described = json.loads((folder / "surrogate.json").read_text()) | changes
+    state = {f"surrogate.{name}": x for name, x in made(folder, edit).items()}
+    torch.save({"surrogate": described, "state_dict": state}, path)
+    return path
+
+
+def test_checkpoints_are_read_as_strictly(saved, tmp_path):
+    path = tmp_path / "x.ckpt"
+    assert isinstance(load(checkpoint(saved[0], path)), Surrogate)
+    with pytest.raises(InputError, match=r"is \(1000000000000,\) of torch.float32, wanted \(1,\)"):
+        load(checkpoint(saved[0], path, lambda x: x.expand(10**12)))  # which holds one number
+    for changes, message in [({"window": 10**12}, "a whole number beyond"), ({"model": {"a": 1}}, "where they belong")]:
+        with pytest.raises(InputError, match=message):
+            load(checkpoint(saved[0], path, **changes))
+    data = checkpoint(saved[0], path).read_bytes()
+    for seed in range(60):
+        r, changed = random.Random(seed), bytearray(data)
+        for _ in range(r.randint(1, 8)):
+            changed[r.randrange(len(data))] ^= 1 << r.randrange(8)
+        path.write_bytes(changed if seed % 3 else data[: r.randrange(len(data))])
+        with suppress(InputError):
+            load(path)
 
 
 def test_the_watch_sees(watch, tmp_path):

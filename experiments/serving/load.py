@@ -96,8 +96,8 @@ async def overload(port: int, pid: int, asked: list[Question], rate: float, seco
     print(f"503 with Retry-After: {refused}, {tally.told('503')}")
     others = {k: v for k, v in tally.outcomes.items() if k not in ("right", "503")}
     print(f"lost, wrong or other: {others or 0}; answered: {sum(tally.outcomes.values())} of {sent}")
-    along = f"{min(memory):.0f} to {max(memory):.0f} MB under load"
-    print(f"memory of the service: {before:.0f} MB before, {along}, {resident(pid):.0f} MB after")
+    along = ", ".join(f"{m:.0f}" for m in memory[:: max(1, len(memory) // 6)])
+    print(f"memory of the service in MB: {before:.0f} before, {along} along the way, {resident(pid):.0f} after")
     assert right + refused == sent
 
 

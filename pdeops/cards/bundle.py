@@ -21,12 +21,15 @@ PAGE = "README.md"
 
 
 def write_card(source: Path, out: Path, name: str, licence: str = "mit") -> Path:
-    """`card.json` and `README.md` in the folder `out`: of a finished run with data, training and test; of anything else
-    that holds a surrogate with what it says of itself."""
-    run = read(source)
-    made = describe(saved.load(source), name, licence) if run is None else card(run, name, licence)
-    text = json.dumps(made, indent=2, allow_nan=False)
-    for file, content in ((CARD, text), (PAGE, page(made))):
+    """`card.json` and `README.md` in the folder `out`: of a finished run with data, training and test; those of a
+    surrogate that has them; of any other surrogate what it says of itself. Where the page is."""
+    if not (source / "metrics.json").is_file() and all((source / file).is_file() for file in (CARD, PAGE)):
+        contents = [(file, (source / file).read_text()) for file in (CARD, PAGE)]
+    else:
+        run = read(source)
+        made = describe(saved.load(source), name, licence) if run is None else card(run, name, licence)
+        contents = [(CARD, json.dumps(made, indent=2, allow_nan=False)), (PAGE, page(made))]
+    for file, content in contents:
         with atomically(out / file) as temporary:
             temporary.write_text(content)
     return out / PAGE
@@ -37,11 +40,7 @@ def bundle(source: Path, out: Path, name: str, licence: str = "mit") -> None:
     replaced as a whole."""
     with _whole(out) as folder:
         saved.load(source).save(folder)
-        if all((source / file).is_file() for file in (CARD, PAGE)):
-            for file in (CARD, PAGE):
-                shutil.copyfile(source / file, folder / file)
-        else:
-            write_card(source, folder, name, licence)
+        write_card(source, folder, name, licence)
 
 
 @contextmanager

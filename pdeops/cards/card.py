@@ -82,11 +82,19 @@ def card(run: Run, name: str, licence: str = "mit") -> dict[str, Any]:
             "solutions": run.config["data"].get("fresh") is None,
             "commit": (environment["git"] or {}).get("commit"),
             "packages": environment["packages"],
-            "machine": {key: environment.get(key) for key in ("processor", "cores", "threads", "devices", "platform")},
+            "machine": {key: environment.get(key) for key in ("processor", "cores", "threads", "devices")},
         },
         "test": summary(found),
-        "settings": run.config,
+        "settings": _settings(run.config),
     }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the folders of the machine that ran it."""
+    kept = {key: value for key, value in config.items() if key not in ("callbacks", "logger", "ckpt_path", "init_from")}
+    data = kept["data"] | {"dir": "data"} if "dir" in kept["data"] else dict(kept["data"])
+    file = data.get("file")
+    return kept | {"data": data | {"file": file and Path(file).name}}
 
 
 def equation(problem: Problem) -> str:

@@ -47,8 +47,9 @@ def _use(card: dict[str, Any]) -> str:
     )
     times = (card["test"]["curve"] or {"times": []})["times"] if "test" in card else []
     roll = f"\nw = surrogate.rollout(a, steps={len(times)})  # (batch, channel, time, *space)" if len(times) > 1 else ""
+    name = card["name"]
     return (
-        f"```python\nimport pdeops\n\nsurrogate = pdeops.load('{card['name']}')\n"
+        f'```python\nimport pdeops\n\nsurrogate = pdeops.load("{name}")\n'
         f"u = surrogate.predict(a)  # a ({shape}), in physical units{roll}\n```"
     )
 
@@ -100,7 +101,7 @@ def _made(card: dict[str, Any]) -> str:
     data, training = card["data"], card["training"]
     machine, packages = training["machine"], training["packages"]
     sizes = " / ".join(str(n) for n in data["samples"].values())
-    where = ", ".join(machine["devices"]) or machine["processor"] or machine["platform"]
+    where = ", ".join(machine["devices"]) or machine["processor"] or "a processor"
     how = "" if training["solutions"] else ", without solutions, on inputs drawn anew"
     sentences = (
         f"Data: `{data['file']}` (sha256 `{data['sha256'][:16]}...`), seed {data['seed']}, {sizes} samples to train, "

@@ -7,7 +7,7 @@ from argparse import Namespace, _SubParsersAction
 
 def add(commands: _SubParsersAction) -> None:
     lattices = commands.add_parser("resolutions", help="test errors of finished runs of steady problems by lattice")
-    lattices.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or one that holds several")
+    lattices.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, one that holds several, or a source")
     lattices.add_argument(
         "--factors",
         type=float,
@@ -26,6 +26,8 @@ def _resolutions(options: Namespace) -> None:
     from pathlib import Path
 
     from pdeops.report.resolutions import resolutions
+    from pdeops.sources.load import named, resolve
 
     figure = Path(options.figure) if options.figure else None
-    resolutions([Path(run) for run in options.runs], options.factors, options.samples, figure, force=options.force)
+    folders = [resolve(run) if named(run) else Path(run) for run in options.runs]
+    resolutions(folders, options.factors, options.samples, figure, force=options.force)

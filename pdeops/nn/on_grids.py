@@ -37,14 +37,17 @@ def check_axes(name: str, grid_in: Grid, grid_out: Grid) -> None:
         raise InputError(f"{name} works on 1 to 3 axes; this grid has {grid_in.ndim}: {grid_in.names}")
 
 
-def check_input(model: OnGrids, a: Tensor) -> None:
-    """Raise InputError unless a has the channels and as many axes as the model's inputs, and the nodes they need."""
+def check_input(model: OnGrids, a: Tensor, nodes: Sequence[int] | None = None) -> None:
+    """Raise InputError unless a has the channels and as many axes as the model's inputs, and the nodes they need.
+
+    nodes: of the whole field, if a is a part of it.
+    """
     if a.ndim != model.grid_in.ndim + 2 or a.shape[1] != model.in_channels:
         raise InputError(
             f"{type(model).__name__} got an input of shape {tuple(a.shape)}; wanted (batch, {model.in_channels} "
             f"channels, {', '.join(model.grid_in.names)})"
         )
-    for axis, n in zip(model.grid_in, a.shape[2:], strict=True):
+    for axis, n in zip(model.grid_in, a.shape[2:] if nodes is None else nodes, strict=True):
         if n < axis.fewest:
             raise InputError(
                 f"{type(model).__name__} got an input of shape {tuple(a.shape)}, with {n} of axis {axis.name!r}: "

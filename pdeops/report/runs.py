@@ -86,7 +86,8 @@ class Run(NamedTuple):
 
 
 def finished(folders: Sequence[Path]) -> Iterator[Run]:
-    """The trained and tested runs below some folders, at any depth, each once.
+    """The trained and tested runs below some folders, at any depth, each once; a surrogate with the card of its run
+    counts as one.
 
     Raises InputError if a folder is not there or holds none, and on files that are not JSON.
     """
@@ -95,7 +96,8 @@ def finished(folders: Sequence[Path]) -> Iterator[Run]:
         if not folder.is_dir():
             near = " or ".join(repr(n) for n in nearest(folder.name, _subfolders(folder.parent)))
             raise InputError(f"there is no folder {folder}" + (f". Did you mean {near}?" if near else ""))
-        runs = [run for file in sorted(folder.rglob("metrics.json")) if (run := read(file.parent))]
+        files = sorted(file for name in ("metrics.json", CARD) for file in folder.rglob(name))
+        runs = [run for file in files if (run := read(file.parent))]
         if not runs:
             raise InputError(
                 f"there is no finished run below {folder}: wanted folders that `train` left, with metrics.json"
@@ -111,11 +113,16 @@ def _subfolders(parent: Path) -> list[str]:
 
 
 def read(folder: Path) -> Run | None:
-    """A run's folder; None for what is no finished training's: a refinement (`task=refine`) has no test metrics."""
-    if not (folder / "metrics.json").is_file():
+    """A run's folder, or a surrogate's with its card; None for what is no finished training's: a refinement
+    (`task=refine`) has no test metrics."""
+    if (folder / "metrics.json").is_file():
+        config, metrics = (_json(folder / name) for name in ("config.json", "metrics.json"))
+        return Run(folder, config, metrics) if "test/relative_l2" in metrics else None
+    card = _json(folder / CARD) if (folder / CARD).is_file() else {}
+    if "settings" not in card:
         return None
-    config, metrics = (_json(folder / name) for name in ("config.json", "metrics.json"))
-    return Run(folder, config, metrics) if "test/relative_l2" in metrics else None
+    known = {name: value for name, value in card["test"]["metrics"].items() if value is not None}
+    return Run(folder, card["settings"], {f"test/{name}": value for name, value in known.items()})
 
 
 def behind(source: str | Path) -> Run | None:

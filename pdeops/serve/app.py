@@ -49,7 +49,14 @@ def create_app(served: Sequence[Served], limits: Limits, token: str | None = Non
         docs_url=None,  # these pages take their scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(Guard, counts=service.counts, endpoint=endpoint, token=token, patience=limits.timeout)
+
+    def admit(path: str) -> None:
+        if endpoint(path) in ("predict", "rollout"):
+            service.batcher.check_room()
+
+    app.add_middleware(
+        Guard, counts=service.counts, endpoint=endpoint, admit=admit, token=token, patience=limits.timeout
+    )
     app.add_exception_handler(HTTPException, _no_such)
     app.include_router(_probes(service))
     app.include_router(_surrogates(service))
@@ -174,19 +181,20 @@ def _truths(service: Service) -> APIRouter:
         """The problem's inputs (1, channel, *space) of a seed. Option: seed."""
         truths = Truths(service.of(name).surrogate)
         async with service.door.asked(request, "seed") as asked:
+            form = asked.wanted()
             a = await asyncio.to_thread(truths.sample, seed_of(asked))
-        return await _answered(asked.wanted(), a.numpy(), {}, channels=list(truths.problem.in_names))
+        return await _answered(form, a.numpy(), {}, channels=list(truths.problem.in_names))
 
     @router.post(OF_ONE + "/input")
     async def input_of(name: str, request: Request) -> Response:
         """The problem's inputs (1, channel, *space), by default the seed's -> the surrogate's input. Option: seed."""
         truths = Truths(service.of(name).surrogate)
         async with service.door.asked(request, "seed") as asked:
-            seed, fields = seed_of(asked), asked.array
+            form, seed, fields = asked.wanted(), seed_of(asked), asked.array
             work = service.solving.solve(lambda progress: truths.input(seed, fields, progress))
             a, seconds = await within(request, limits.timeout, work)
         channels = list(truths.window.in_names)
-        return await _answered(asked.wanted(), a.numpy(), {"solver": seconds}, channels=channels)
+        return await _answered(form, a.numpy(), {"solver": seconds}, channels=channels)
 
     @router.post(OF_ONE + "/solve")
     async def solve(name: str, request: Request) -> Response:

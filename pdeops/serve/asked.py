@@ -58,11 +58,11 @@ class Door:
             try:
                 async with asyncio.timeout(self.limits.timeout):
                     await self._read(request, held, most)
+                    array, said = await self._decoded(form, bytes(held))
             except TimeoutError:
-                raise Refusal(408, "slow", f"the body did not come within {self.limits.timeout:g} s") from None
+                raise Refusal(408, "slow", f"the body was not read within {self.limits.timeout:g} s") from None
             except ClientDisconnect:
                 raise Gone from None
-            array, said = await self._decoded(form, bytes(held))
             said = {**request.query_params, **said}
             check_options(said, options)
             yield Asked(array, form, request.headers.get("accept"), said)

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     seconds: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class _Job(Generic[K]):
     key: K
     a: Tensor
@@ -58,7 +58,7 @@ class Batcher(Generic[K]):
         self._waiting: deque[_Job[K]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._pace = 0.0  # seconds of a batch, lately
+        self._pace = 0.0  # seconds of a request, lately
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -84,17 +84,21 @@ class Batcher(Generic[K]):
         Raises a 503 where the queue is full, and what `run` raises.
         """
         loop = asyncio.get_running_loop()
-        if len(self._waiting) >= self._queue and not further:
-            seconds = self._pace * (1 + len(self._waiting) / self._most(key))
-            raise busy(f"{len(self._waiting)} requests are waiting", seconds)
+        if not further:
+            self.check_room()
         job = _Job(key, a, loop.time(), 0.0 if further else self._wait, loop.create_future())
         self._waiting.append(job)
         self._arrived.set()
         try:
             return await job.answer
         finally:
-            with suppress(ValueError):  # where it was cancelled; else it has been taken
+            if job in self._waiting:  # it was cancelled
                 self._waiting.remove(job)
+
+    def check_room(self) -> None:
+        """Raises a 503 where the queue is full."""
+        if len(self._waiting) >= self._queue:
+            raise busy(f"{len(self._waiting)} requests are waiting", self._pace * len(self._waiting))
 
     async def on_thread(self, work: Callable[[], None]) -> None:
         """Something else to do where the model is asked."""
@@ -149,7 +153,8 @@ class Batcher(Generic[K]):
         if found is None:
             return
         u, seconds = found
-        self._pace = seconds if not self._pace else 0.8 * self._pace + 0.2 * seconds
+        each = seconds / len(jobs)
+        self._pace = 0.8 * self._pace + 0.2 * each if self._pace else each
         for job, part in zip(jobs, u.split([len(job.a) for job in jobs]), strict=True):
             if not job.answer.done():
                 job.answer.set_result(Answer(part, begin - job.since, seconds))

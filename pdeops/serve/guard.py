@@ -29,13 +29,21 @@ class Guard:
 
     token: wanted of `/v1` and `/metrics`; without one, only requests to this machine by its own names are answered, so
     that no page of another site reaches the service through a name of its own. endpoint: of a path, as it is counted.
-    patience: seconds in which a client must take what it is sent.
+    admit: refuses a path before anything is read or done for it: what is too much must cost little. patience: seconds
+    in which a client must take what it is sent.
     """
 
     def __init__(
-        self, app: ASGIApp, *, counts: Counts, endpoint: Callable[[str], str], token: str | None, patience: float
+        self,
+        app: ASGIApp,
+        *,
+        counts: Counts,
+        endpoint: Callable[[str], str],
+        admit: Callable[[str], None],
+        token: str | None,
+        patience: float,
     ) -> None:
-        self.app, self.counts, self.endpoint, self.patience = app, counts, endpoint, patience
+        self.app, self.counts, self.endpoint, self.admit, self.patience = app, counts, endpoint, admit, patience
         self.secret = None if token is None else f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +65,7 @@ class Guard:
 
         try:
             self._check(scope)
+            self.admit(scope["path"])
             await self.app(scope, receive, sent)
         except Exception as error:
             refusal = _refusal(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -57,6 +58,7 @@ def _serve(served: Sequence[Served], limits: Limits, token: str | None, listener
     from pdeops.serve.app import create_app
     from pdeops.serve.protocol import Protocol
 
+    sys.setswitchinterval(0.001)  # the model's thread gives way sooner to the one that answers
     config = uvicorn.Config(
         create_app(served, limits, token),
         log_level="error",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -27,6 +28,11 @@ class Served:
     name: str
     surrogate: Surrogate
     card: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def members(self) -> list[Surrogate]:
+        """Of an ensemble; else the surrogate alone."""
+        return self.surrogate.members
 
     def description(self) -> dict[str, Any]:
         """Names, channels, grids, units, the problem and the card, in plain values."""
@@ -114,14 +120,15 @@ class Served:
         nodes = prod(out) if out else prod(a.shape[2:]) * prod(window.grid_out.shape) // prod(window.grid_in.shape)
         return len(a) * window.out_channels * nodes
 
-    def answer(self, a: Tensor, out: Out) -> Tensor:
-        """u (B, C_out, *grid_out) of checked inputs, in single precision at least. Raises InputError where the model
-        does not take their lattice."""
+    def answer(self, a: Tensor, out: Out, member: int | None = None) -> Tensor:
+        """u (B, C_out, *grid_out) of checked inputs, in single precision at least: the surrogate's, or a member's.
+        Raises InputError where the model does not take their lattice."""
         window = self.surrogate.window
         grid = None if out is None else window.grid_out.resized(out)
         try:
             with torch.inference_mode():
-                u = self.surrogate(a.to(self.surrogate.normalize_in.mean), grid).cpu()
+                asked = self.surrogate if member is None else self.members[member]
+                u = asked(a.to(self.surrogate.normalize_in.mean), grid).cpu()
             return u.to(torch.promote_types(u.dtype, torch.float32))  # others' arrays know no bfloat16
         except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
             if isinstance(error, InputError) or (tuple(a.shape[2:]) == window.grid_in.shape and out is None):

@@ -8,6 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pdeops.errors import did_you_mean
@@ -27,6 +28,7 @@ class Key(NamedTuple):
     name: str
     nodes: tuple[int, ...]
     out: Out
+    member: int | None
 
 
 class Service:
@@ -48,7 +50,7 @@ class Service:
         )
 
     def _run(self, key: Key, a: Tensor) -> Tensor:
-        return self.served[key.name].answer(a, key.out)
+        return self.served[key.name].answer(a, key.out, key.member)
 
     def _most(self, key: Key) -> int:
         return self.served[key.name].at_once(self.limits.batch, max(prod(key.nodes), prod(key.out or ())))
@@ -72,22 +74,31 @@ class Service:
             raise Refusal(404, "unknown_surrogate", f"there is no surrogate {name[:80]!r}. {told}")
         return self.served[name]
 
-    async def ask(self, one: Served, a: Tensor, out: Out = None, *, further: bool = False) -> Answer:
-        return await self.batcher.ask(Key(one.name, tuple(a.shape[2:]), out), a, further=further)
+    async def ask(
+        self, one: Served, a: Tensor, out: Out = None, *, member: int | None = None, further: bool = False
+    ) -> Answer:
+        return await self.batcher.ask(Key(one.name, tuple(a.shape[2:]), out, member), a, further=further)
 
     async def outputs(self, one: Served, a: Tensor, steps: int) -> AsyncIterator[Answer]:
         """The next `steps` frames as `Surrogate.rollout` has them, in pieces (B, C, n, *space): each asked for when the
-        one before has been taken."""
-        window, further = one.surrogate.window, False
+        one before has been taken. Members of an ensemble each follow their own."""
+        window = one.surrogate.window
+        members: Sequence[int | None] = range(len(one.members)) if len(one.members) > 1 else [None]
+        states, further = [a for _ in members], False
         while steps > 0:
             try:
                 async with asyncio.timeout(self.limits.timeout):
-                    answer = await self.ask(one, a, further=further)
+                    asked = zip(states, members, strict=True)
+                    answers = await asyncio.gather(
+                        *(self.ask(one, state, member=k, further=further or bool(k)) for state, k in asked)
+                    )
             except TimeoutError:
                 raise Refusal(504, "timeout", f"no answer within {self.limits.timeout:g} s") from None
-            yield answer._replace(u=window.unstack(answer.u)[:, :, :steps])
+            u = torch.stack([answer.u for answer in answers]).mean(0)
+            seconds = sum(answer.seconds for answer in answers)
+            yield Answer(window.unstack(u)[:, :, :steps], answers[0].waited, seconds)
             steps, further = steps - window.n_out, True
-            a = window.advance(a, answer.u)
+            states = [window.advance(state, answer.u) for state, answer in zip(states, answers, strict=True)]
 
     def check_answer(self, form: str, values: int, itemsize: int) -> None:
         """Raises a 413 if an answer of so many values would be larger than bodies may be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Truths:
     def values(self, steps: int) -> int:
         """How many the solver keeps on its way to so many frames."""
         frames = (self.window.n_in + steps) * self.window.stride if self.window.evolves else 1
-        return frames * self.problem.sample([0], 0)[0].numel()
+        return frames * len(self.problem.out_names) * prod(self.problem.grid.space.shape)
 
     def _posed(self, seed: int, fields: np.ndarray | None) -> Tensor:
         """Inputs (1, C, *lattice) of the solver: the sample where `fields` are its values, and fields where they were

@@ -10,6 +10,8 @@ from pdeops.errors import InputError, did_you_mean
 from pdeops.sources import artifacts, hub, zoo
 from pdeops.surrogate import Surrogate
 
+FETCHED = {"zoo": zoo.folder, "hub": hub.fetch, "wandb": artifacts.fetch}
+
 
 def load(source: str | Path) -> Surrogate:
     """The surrogate of a source.
@@ -26,18 +28,22 @@ def load(source: str | Path) -> Surrogate:
 def resolve(source: str | Path) -> Path:
     """The folder, or the checkpoint, on this machine that a source of `load` names; fetched if it is elsewhere."""
     text = str(source)
-    kind, colon, place = text.partition(":")
-    fetched = {"zoo": zoo.folder, "hub": hub.fetch, "wandb": artifacts.fetch}
-    if colon and kind in fetched:
-        return fetched[kind](place)
-    path, known = Path(source), zoo.names()
-    if path.exists():
-        if text in known:
-            print(f"pdeops: {text} is the folder here, not the zoo's: that is zoo:{text}", file=sys.stderr)
-        return path
-    if text in known:
-        return zoo.folder(text)
-    raise InputError(
-        f"{text}: there is no such folder or file, and no such name in the zoo. {did_you_mean(text, known)} Other "
-        "sources are hub:owner/name@revision and wandb:entity/project/name:version"
-    )
+    if named(text):
+        kind, _, place = (text if ":" in text else f"zoo:{text}").partition(":")
+        return FETCHED[kind](place)
+    path = Path(source)
+    if not path.exists():
+        near = did_you_mean(text, zoo.names())
+        raise InputError(
+            f"{text}: there is no such folder or file, and no such name in the zoo."
+            f"{' ' * bool(near)}{near} Other sources are hub:owner/name@revision and wandb:entity/project/name:version"
+        )
+    if text in zoo.names():
+        print(f"pdeops: {text} is the folder here, not the zoo's: that is zoo:{text}", file=sys.stderr)
+    return path
+
+
+def named(source: str) -> bool:
+    """Whether a source is a name, and no place on this machine."""
+    kind, colon, _ = source.partition(":")
+    return (kind in FETCHED and bool(colon)) or (source in zoo.names() and not Path(source).exists())

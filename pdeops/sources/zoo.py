@@ -30,32 +30,18 @@ def card(name: str) -> dict[str, Any]:
 
 
 def table() -> str:
-    """All members: what they do, by which model, and how well (mean relative L2 errors of test samples)."""
-    rows = [["name", "model", "parameters", "nodes", "error", "of roll-outs"]]
-    for name in names():
-        told = card(name)
-        metrics = told["test"]["metrics"]
-        nodes = " x ".join(str(axis["n"]) for axis in told["input"]["grid"])
-        errors = [metrics.get(key) for key in ("relative_l2", "rollout/relative_l2")]
-        model = told["model"]
-        rows.append(
-            [
-                name,
-                model["class"],
-                f"{model['parameters']:,}",
-                nodes,
-                *("" if e is None else f"{e:.3g}" for e in errors),
-            ]
-        )
+    """All members: what they solve, by which model, and how well (mean relative L2 errors of test samples)."""
+    rows = [("name", "model", "parameters", "nodes", "error", "of roll-outs", "equation"), *map(_row, names())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(
-        [
-            lines[0],
-            "-" * len(lines[0]),
-            *lines[1:],
-            "",
-            "pdeops.load(NAME) gives one; its card: NAME/README.md below",
-            str(FOLDER),
-        ]
-    )
+    told = f"pdeops.load(NAME) gives one; its card is NAME/README.md in {FOLDER}"
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", told])
+
+
+def _row(name: str) -> tuple[str, ...]:
+    told = card(name)
+    model, metrics = told["model"], told["test"]["metrics"]
+    nodes = " x ".join(str(axis["n"]) for axis in told["input"]["grid"])
+    error, rolled = ("" if (e := metrics.get(f"{of}relative_l2")) is None else f"{e:.3g}" for of in ("", "rollout/"))
+    equation = told["problem"]["equation"].partition(" on ")[0]
+    return name, model["class"], f"{model['parameters']:,}", nodes, error, rolled, equation

@@ -53,8 +53,8 @@ class DistributedFNO(nn.Module):
     def forward(self, a: Tensor, n: int | None = None) -> Tensor:
         """a: this process' share of a field of n nodes along the first axis; None: as many as the grid's."""
         fno = self.part
-        check_input(fno, a)
         lattice = (fno.grid_in[0].n if n is None else n, *a.shape[3:])
+        check_input(fno, a, lattice)
         own = share(lattice[0], self.mesh)
         if a.shape[2] != own.stop - own.start:
             raise InputError(

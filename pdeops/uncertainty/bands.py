@@ -23,10 +23,10 @@ class Uncertainty(NamedTuple):
     deviation: of the members of an ensemble, (sum_k (u_k - u)^2 / (K - 1))^(1/2), of rollouts at each frame; None of a
     single model. lower, upper: the ends of the band of a surrogate that is calibrated (`Bands`); None of others.
     coverage: the probability that the band holds the truth (of its `kind`: at all nodes together, or at each one), for
-    inputs distributed as those of the calibration; None without a band, and where there is no guarantee: on another
-    lattice than the calibrated one, to which widths are interpolated. error (B,): the relative L2 error by the residual
-    (`Surrogate.error_estimate`), its own floor included; None where it cannot be told: of steady problems, on another
-    output lattice, of frames too far apart.
+    inputs distributed as those of the calibration; None without a band, and where there is no guarantee: of inputs or
+    outputs on other lattices than the calibrated ones, to which widths are interpolated. error (B,): the relative L2
+    error by the residual (`Surrogate.error_estimate`), its own floor included; None where it cannot be told: of steady
+    problems, on another output lattice, of frames too far apart.
     """
 
     deviation: Any
@@ -123,12 +123,18 @@ class Bands(nn.Module):
 
 
 def uncertainty(
-    u: Tensor, deviation: Tensor | None, bands: Bands | None, where: Grid | Tensor, error: Tensor | None
+    u: Tensor,
+    deviation: Tensor | None,
+    bands: Bands | None,
+    where: Grid | Tensor,
+    error: Tensor | None,
+    same_input: bool = True,
 ) -> Uncertainty:
     """What is known of the errors of predictions u (B, C, *where), or of frames (B, C, T, *where), whose bands have
-    them one after the other in the channels. Raises InputError if it is nothing.
+    them one after the other in the channels. same_input: whether inputs are on the lattice of the calibration.
 
-    Warns where there is no coverage: on other nodes than the calibrated ones, and beyond the calibrated frames.
+    Warns where there is no coverage: of inputs or outputs on other nodes than the calibrated ones, and beyond the
+    calibrated frames. Raises InputError if nothing is known.
     """
     frames = u.ndim - 2 - (1 if isinstance(where, Tensor) else where.ndim)
     if bands is None and deviation is None and error is None:
@@ -149,10 +155,10 @@ def uncertainty(
     half = bands.half_width(s, where, u.shape[1] * (u.shape[2] if frames else 1)).to(u)
     if frames:
         half = half.unflatten(1, (u.shape[2], u.shape[1])).transpose(1, 2)
-    calibrated = isinstance(where, Grid) and where == bands.grid
+    calibrated = same_input and isinstance(where, Grid) and where == bands.grid
     if not calibrated:
         warnings.warn(
-            "bands are interpolated from the nodes of their calibration: they have no guarantee here",
+            "bands are those of the lattice of their calibration, and have no guarantee on another",
             CoverageWarning,
             stacklevel=3,
         )

@@ -68,6 +68,15 @@ def test_a_run_that_dies_has_the_curve_of_one_that_does_not(tmp_path):
     assert figure.stat().st_size > 10_000
 
 
+@pytest.mark.slow
+def test_a_service_under_load_and_malformed_requests():
+    out = script(ROOT / "serving" / "load.py", "--seconds", 3, "--clients", 8)
+    assert "lost, wrong or other: 0" in out
+    out = script(ROOT / "serving" / "malformed.py", "--requests", 80)
+    assert "bad answers: none" in out
+    assert "a pickle was opened: False" in out
+
+
 def test_the_table_of_a_sweep(tmp_path):
     for i, value in enumerate((0.1, 0.2, 0.3)):
         (tmp_path / "sweep" / str(i)).mkdir(parents=True)
@@ -310,6 +319,13 @@ def test_what_deviations_and_bands_are_worth(tmp_path):
     out = script(ROOT / "uncertainty" / "uncertainty.py", tmp_path / "sweep", file, "--steps", 3, "--samples", 20)
     assert len(re.findall(r"\| (?:field|pointwise) \| \d+\.\d+ \| [01]\.\d+ \| 0\.(?:89|9\d)\d* \|", out)) == 4
     assert "rank correlation of deviation and true error" in out
+
+
+def test_the_table_of_the_zoo():
+    out = script(ROOT / "zoo" / "make.py", "--table")
+    assert out.strip() in (ROOT / "zoo" / "README.md").read_text()
+    failed = subprocess.run([sys.executable, ROOT / "zoo" / "make.py", "ns2d-fnp"], capture_output=True, text=True)
+    assert "Did you mean 'ns2d-fno'" in failed.stderr
 
 
 @pytest.mark.slow

@@ -3,16 +3,24 @@
 import asyncio
 import io
 import json
+import os
 import re
+import signal
 import threading
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
+from pdeops.nn.normalizer import Normalizer
 from pdeops.serve import app as app_module
 from pdeops.serve.bodies import HDF5, JSON, NPY
-from tests.serve.conftest import array, error, npy, service
+from pdeops.serve.refusals import Refusal
+from pdeops.serve.served import Served
+from pdeops.surrogate import Surrogate
+from pdeops.uncertainty.ensemble import Ensemble, Part
+from tests.serve.conftest import array, error, made, npy, service
 
 
 def draw(one, batch=1, seed=0, nodes=None):
@@ -107,6 +115,28 @@ def test_rollout_in_every_form(served, name, steps):
             body = {"input": a.tolist(), "steps": steps}
             answer = await client.post(f"/v1/surrogates/{name}/rollout", json=body)
             assert len(answer.text.splitlines()) == steps
+
+    asyncio.run(main())
+
+
+def test_members_of_an_ensemble_roll_out_their_own(served):
+    parts = []
+    for seed in (1, 2, 3):
+        one = made()[0].surrogate
+        torch.manual_seed(seed)
+        for p in one.model.parameters():
+            torch.nn.init.normal_(p, std=0.3)
+        parts.append(Part(one.model, one.normalize_in, one.normalize_out))
+    flow = served[0].surrogate
+    units = [Normalizer.identity(n) for n in (2, 1)]
+    whole = Served("whole", Surrogate(Ensemble.of(parts), flow.window, *units, flow.problem).eval())
+    a = draw(whole)
+    wanted = np.moveaxis(whole.surrogate.rollout(a, 4), 2, 0)
+
+    async def main():
+        async with service([whole]) as client:
+            close(array(await client.ask("whole", "rollout", a, steps=4)), wanted)
+            close(array(await client.ask("whole", "predict", a)), whole.surrogate.predict(a))
 
     asyncio.run(main())
 
@@ -318,6 +348,14 @@ def test_slow_bodies_and_slow_answers_end(served):
 
             url, headers = "/v1/surrogates/flow/predict", {"content-type": NPY}
             error(await client.post(url, content=never(), headers=headers), 408, "slow")
+            hdf5 = {"content-type": HDF5}
+            reader = client.service.door.hdf5
+            with pytest.raises(Refusal, match="no HDF5 file"):
+                await reader.read(b"none")
+            os.kill(reader._process.pid, signal.SIGSTOP)  # as one that a file keeps for ever
+            error(await client.post(url, content=b"none", headers=hdf5), 408, "slow")
+            with pytest.raises(Refusal, match="no HDF5 file"):
+                await reader.read(b"none")
             release = _hold(served[0])
             error(await client.ask("flow", "predict", draw(served[0])), 504, "timeout")
             error(await client.ask("flow", "rollout", draw(served[0])), 504, "timeout")
@@ -332,9 +370,9 @@ def _hold(one):
     """Answers of a surrogate wait until what is returned is called."""
     go, own = threading.Event(), one.answer
 
-    def held(a, out):
+    def held(*asked):
         go.wait(10)
-        return own(a, out)
+        return own(*asked)
 
     one.answer = held
     return go.set
@@ -362,7 +400,7 @@ def test_who_hangs_up_is_dropped(served):
     """By the protocol itself: a client that is gone before its answer."""
     seen = []
     own = served[0].answer
-    served[0].answer = lambda a, out: (seen.append(float(a[0, 0, 0, 0])), own(a, out))[1]
+    served[0].answer = lambda a, *rest: (seen.append(float(a[0, 0, 0, 0])), own(a, *rest))[1]
 
     async def main():
         async with service(served, wait_ms=300) as client:
@@ -436,7 +474,7 @@ def test_a_token(served):
 
 
 def test_what_fails_here_is_no_ones_secret(served, caplog):
-    def broken(a, out):
+    def broken(*asked):
         raise RuntimeError("the inner life of a server")
 
     async def main():

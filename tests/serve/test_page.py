@@ -12,6 +12,7 @@ import pytest
 import torch
 import uvicorn
 
+from pdeops.grid import Axis
 from pdeops.serve.app import create_app
 from pdeops.serve.comparison import comparison
 from pdeops.serve.limits import Limits
@@ -224,6 +225,32 @@ def test_drawing(page, url, served):
     page.until(lambda: page.picture("input") != before[0])
     page.click("reset")
     page.until(lambda: page.picture("input") == before[0])
+
+
+def test_a_touch_of_the_brush(page, url):
+    page.open(url, "poisson")
+    page.driver.set_script_timeout(20)
+    soft, hard, ends = page.driver.execute_async_script(
+        """const done = arguments[0];
+        import("/page/brush.js").then(({touch, place}) => {
+          const axis = (n, nodes) => ({n, nodes, length: 1, start: 0});
+          const square = [axis(8, "periodic"), axis(5, "uniform")];
+          const soft = new Float64Array(40), hard = new Float64Array(40);
+          touch(soft, square, [0, 0.5], 0.2, 2, false);
+          touch(hard, square, [0, 0.5], 0.2, 2, true);
+          const ends = ["periodic", "uniform", "cell", "left", "right", "chebyshev"].map((kind) =>
+            [place(axis(5, kind), 0), place(axis(5, kind), 4)]);
+          done([[...soft], [...hard], ends]);
+        });"""
+    )
+    far = np.array([0, 1, 2, 3, 4, 3, 2, 1])[:, None] / 8
+    across = np.abs(np.arange(5) / 4 - 0.5)[None]
+    share = np.maximum(0, 1 - (far**2 + across**2) / 0.2**2)
+    np.testing.assert_allclose(np.reshape(soft, (8, 5)), 2 * 0.35 * share**2, atol=1e-12)
+    np.testing.assert_allclose(np.reshape(hard, (8, 5)), 2.0 * (share > 0))
+    kinds = ("periodic", "uniform", "cell", "left", "right", "chebyshev")
+    for kind, found in zip(kinds, ends, strict=True):
+        np.testing.assert_allclose(found, Axis("x", 5, nodes=kind).points()[[0, -1]], atol=1e-12)
 
 
 def test_a_brush_paints_its_amount_where_it_is(page, url):

@@ -203,9 +203,10 @@ def test_other_lattices_have_bands_without_a_guarantee():
     for call in (
         lambda: surrogate.predict(a, return_uncertainty=True),
         lambda: surrogate.predict(a[..., ::2], Grid.periodic((32,)), return_uncertainty=True),
+        lambda: surrogate.predict(a, Grid.periodic((16,)), return_uncertainty=True),
         lambda: surrogate.rollout(a, 3, return_uncertainty=True),
     ):
-        with pytest.warns(CoverageWarning, match="they have no guarantee here") as told:
+        with pytest.warns(CoverageWarning, match="have no guarantee on another") as told:
             u, found = call()
         assert told[0].filename == __file__
         assert u.shape == found.lower.shape == found.upper.shape
@@ -215,7 +216,7 @@ def test_other_lattices_have_bands_without_a_guarantee():
 
 def test_points_have_bands_without_a_guarantee():
     surrogate, a = calibrated(DeepONet), torch.rand(3, 2, 16)
-    with pytest.warns(CoverageWarning, match="they have no guarantee here"):
+    with pytest.warns(CoverageWarning, match="have no guarantee on another"):
         u, found = surrogate.predict(a, torch.rand(5, 1), return_uncertainty=True)
     assert u.shape == found.lower.shape == (3, 2, 5)
     assert (found.coverage, found.error) == (None, None)

@@ -1,9 +1,12 @@
-// Drawing into a field: a soft round brush that pulls values towards an amount, by pointer or by keys.
+// Drawing into a field: a round brush that pulls values towards an amount, by pointer or by keys.
 
-const STRENGTH = 0.35; // of one touch, at the brush's middle
+const STRENGTH = 0.35; // of one touch of a soft brush, at its middle
 
-/** The field after one touch at the place x (per axis): values go towards `amount` within `radius`, over circles. */
-export function touch(values, grid, x, radius, amount) {
+/**
+ * The field after one touch at the place x (per axis): values within `radius` go towards `amount`, most in the middle, and
+ * all the way with a hard brush. Periodic axes are circles.
+ */
+export function touch(values, grid, x, radius, amount, hard) {
   const n = grid.map((axis) => axis.n);
   const off = grid.map((axis, d) =>
     Array.from({ length: axis.n }, (_, i) => {
@@ -17,7 +20,8 @@ export function touch(values, grid, x, radius, amount) {
     for (let j = 0; j < columns; j++) {
       const far = off[0][i] ** 2 + (n.length > 1 ? off[1][j] ** 2 : 0);
       const share = 1 - far / radius ** 2;
-      if (share > 0) values[i * columns + j] += STRENGTH * share ** 2 * (amount - values[i * columns + j]);
+      const pull = share <= 0 ? 0 : hard ? 1 : STRENGTH * share ** 2;
+      if (pull) values[i * columns + j] += pull * (amount - values[i * columns + j]);
     }
   }
 }

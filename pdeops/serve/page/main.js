@@ -11,7 +11,8 @@ const api = new Api();
 
 /**
  * sampled, drawn: {shape, values}, the problem's inputs, before and after drawing; prediction, truth: {frames, channels,
- * values, there}, `there` frames have come; amounts: [low, high] that may be painted; asking, solving: what gives them up.
+ * values, there}, `there` frames have come; amounts: [low, high] that may be painted, in two phases only these two; asking,
+ * solving: what gives them up.
  */
 const state = { infos: [], undo: [], frame: 0, slice: 0, busy: false, asking: new AbortController(), amounts: [0, 1] };
 
@@ -185,7 +186,9 @@ function amounts() {
   const { info, sampled } = state;
   const channel = view.inputChannel();
   const nodes = sampled.values.length / sampled.shape[1];
-  const [low, high] = extent(sampled.values.subarray(channel * nodes, (channel + 1) * nodes));
+  const values = sampled.values.subarray(channel * nodes, (channel + 1) * nodes);
+  const [low, high] = extent(values);
+  state.phases = high > low && values.every((v) => v === low || v === high);
   const room = low < 0 && high > 0 ? (high - low) / 4 : high > low ? 0 : info.problem ? 1 : 2 * info.deviation[channel];
   state.amounts = [low - room, high + room];
   view.brush(state);
@@ -227,7 +230,7 @@ function drawing() {
       keep(drawn.values);
       const nodes = drawn.values.length / drawn.shape[1];
       const channel = state.drawn.values.subarray(view.inputChannel() * nodes, (view.inputChannel() + 1) * nodes);
-      touch(channel, view.inputGrid(info), x, view.radius(info), value ?? view.amount(state));
+      touch(channel, view.inputGrid(info), x, view.radius(info), value ?? view.amount(state), state.phases);
       attempt(predict);
     },
     end: () => attempt(predict),

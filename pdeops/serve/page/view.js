@@ -213,6 +213,9 @@ export function brush(state) {
   $("size-is").textContent = `${$("size").value} %`;
 }
 
-export const amount = ({ amounts: [low, high] }) => low + (Number($("amount").value) / 100) * (high - low);
+export const amount = ({ amounts: [low, high], phases }) => {
+  const share = Number($("amount").value) / 100;
+  return low + (phases ? Math.round(share) : share) * (high - low);
+};
 export const radius = (info) => (Number($("size").value) / 100) * Math.max(...inputGrid(info).map((axis) => axis.length));
 export { node };
