@@ -31,9 +31,9 @@ def test_a_compiled_run_is_the_same_run(run, tiny, tmp_path):
     assert run("train", *tiny, *options)[0] == 0
 
 
-def test_no_compiler_is_refused_before_data_are_generated(run, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    status, _, err = run("train", *tiny, "compile=true")
+def test_no_compiler_is_refused_before_data_are_generated(run, tiny, tmp_path):
+    with torch._inductor.config.patch("cpp.cxx", ("no-such-compiler",)):  # a monkeypatch would delete it after all
+        status, _, err = run("train", *tiny, "compile=true")
     assert status == 2
     assert "compile=true needs a C++ compiler" in err
     assert not (tmp_path / "data").exists()
