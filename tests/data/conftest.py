@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from pdeops.data.generate import generate
 from pdeops.data.schema import write_arrays
@@ -17,6 +18,7 @@ def problem():
 
 @pytest.fixture(scope="session")
 def trajectories(problem, tmp_path_factory):
+    torch.set_num_threads(1)  # as in every test, of which others compare their bits with these
     return generate(problem, tmp_path_factory.mktemp("data") / "ns2d.h5", n=10, split=(0.6, 0.2, 0.2), shard=4)
 
 
