@@ -54,7 +54,7 @@ def from_config(config: Any) -> Any:
     values = {k: from_config(v) for k, v in config.items() if k != "_target_"}
     if "_target_" not in config:
         return values
-    cls = _buildable(config["_target_"])
+    cls = buildable(config["_target_"])
     hints = hints_of(cls)
     try:
         for name, value in values.items():
@@ -70,7 +70,8 @@ def from_config(config: Any) -> Any:
         ) from error
 
 
-def _buildable(target: Any) -> type:
+def buildable(target: Any) -> type:
+    """The class of `BUILDABLE` that a description names. Raises InputError on anything else."""
     if isinstance(target, str) and (match := BUILDABLE.fullmatch(target)):
         module, name = match.groups()
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from pdeops.config import buildable
 from pdeops.data.module import Generated
 from pdeops.errors import InputError
 from pdeops.overrides import explain, is_choice
@@ -19,6 +21,8 @@ from pdeops.report.subjects import Subject
 from pdeops.sweeps.expansion import composed
 from pdeops.training import data_module
 
+DATA = re.compile(r"pdeops\.data\.(module\.(DataModule|Generated)|engine\.[A-Z][a-z]+|published\.Converted)")
+
 
 def file_of(run: Run) -> Path:
     """The data file that a run was trained on. Raises InputError, with the command that makes it again, if it is
@@ -26,7 +30,7 @@ def file_of(run: Run) -> Path:
     kept = run.environment.get("data")
     if kept and Path(kept).is_file():
         return Path(kept)
-    module = data_module(run.config)
+    module = data_module(_own(run))
     if isinstance(module, Generated) and module.file is None and not module.path.is_file():
         again = run.card.get("data", {}).get("command") or shlex.join(["pdeops", "generate", *run.overrides])
         raise InputError(f"the data of {run.folder} are gone: {kept or module.path}. Make them again with:\n{again}")
@@ -64,6 +68,32 @@ def file_for(subjects: Sequence[Subject], words: Sequence[str]) -> Path:
     return next(iter(files.values()))
 
 
+def _own(run: Run) -> dict[str, Any]:
+    """A run's settings, which may be a stranger's: data and problem of pdeops' own classes, generated in this process.
+
+    Raises InputError on any other class.
+    """
+    config = dict(run.config)
+    for key in ("data", "problem"):
+        for target in _targets(config.get(key)):
+            if not (isinstance(target, str) and DATA.fullmatch(target)):
+                buildable(target)
+    if isinstance(config.get("data"), dict) and "engine" in config["data"]:
+        config["data"] = config["data"] | {"engine": {"_target_": "pdeops.data.engine.Serial"}}
+    return config
+
+
+def _targets(tree: Any) -> Iterator[Any]:
+    """What is to be built anywhere in a configuration."""
+    if isinstance(tree, dict):
+        if "_target_" in tree:
+            yield tree["_target_"]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _targets(part)
+
+
 def _two(files: dict[Path, Path]) -> list[tuple[Path, Path]]:
     pairs = list(files.items())
     return [pairs[0], next(pair for pair in pairs if pair[1].resolve() != pairs[0][1].resolve())]
@@ -71,7 +101,7 @@ def _two(files: dict[Path, Path]) -> list[tuple[Path, Path]]:
 
 def _changed(run: Run, words: Sequence[str]) -> Any:
     """A run's data with some values changed."""
-    config = OmegaConf.create(run.config)
+    config = OmegaConf.create(_own(run))
     try:
         overrides = OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:

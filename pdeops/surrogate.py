@@ -196,7 +196,8 @@ class Surrogate(nn.Module):
             if not return_uncertainty:
                 return like(a, u)
             space, error = self.window.bound.space.resized(u.shape[3:]), self._estimated(exact, u)
-            return like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error)))
+            same = tuple(exact.shape[2:]) == self.window.grid_in.shape
+            return like(a, (u, uncertainty(u, deviation, self.rollout_bands, space, error, same)))
 
     def frames(self, a: Tensor | np.ndarray) -> Iterator[Tensor]:
         """The frames (B, C, n_out, *space) that follow an input `a`, then those that follow them, without end:

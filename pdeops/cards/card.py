@@ -112,6 +112,10 @@ def _beyond(surrogate: Surrogate, file: DataFile) -> int | None:
     return left if left > window.n_out else None
 
 
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def summary(found: Evaluation) -> dict[str, Any]:
     """Means, quantiles over samples, and how the error grows: None for what is not a number."""
     means = found.means
@@ -120,19 +124,22 @@ def summary(found: Evaluation) -> dict[str, Any]:
     errors = [name for name in ("relative_l2", "rollout/relative_l2") if name in means]
     test: dict[str, Any] = {
         "samples": len(found.samples),
-        "metrics": {name: value if math.isfinite(value) else None for name, value in means.items()},
-        "quantiles": {name: dict(zip(map(str, LEVELS), found.quantiles(name, LEVELS), strict=True)) for name in errors},
+        "metrics": {name: _finite(value) for name, value in means.items()},
+        "quantiles": {
+            name: dict(zip(map(str, LEVELS), map(_finite, found.quantiles(name, LEVELS)), strict=True))
+            for name in errors
+        },
         "seconds_per_sample": found.seconds,
         "curve": None,
     }
     if len(found.times):
         mean, largest = found.curve.mean(0), found.curve.amax(0)
-        lost = torch.nonzero(mean > FAR).flatten().tolist()
+        lost = torch.nonzero(~(mean <= FAR)).flatten().tolist()
         good = lost[0] if lost else len(mean)
         test["curve"] = {
             "times": found.times.tolist(),
-            "mean": mean.tolist(),
-            "largest": largest.tolist(),
+            "mean": [_finite(value) for value in mean.tolist()],
+            "largest": [_finite(value) for value in largest.tolist()],
             "good_until": float(found.times[good - 1]) if good else 0.0,
             "ends_first": not lost,
         }

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdeops.errors import check_positive
+from pdeops.errors import InputError, check_positive
 from pdeops.inference.memory import fitting, out_of_memory, too_large
 from pdeops.surrogate import Surrogate, Where
 
@@ -23,8 +23,15 @@ def in_batches(surrogate: Surrogate, a: Array, out: Where = None, *, batch_size:
     `a` may be a memory map of a file larger than memory; the result is in memory, as `predict` gives it, of a tensor
     where the tensor is. Raises InputError as `predict` does, and if a batch does not fit.
     """
+    if not isinstance(a, np.ndarray | Tensor) or not len(a):
+        raise InputError("an array or a tensor of one sample or more is wanted")
     size = fitting(surrogate, a.shape[2:], out) if batch_size is None else batch_size
-    calls = over(len(a), size, lambda i, j: surrogate.predict(a[i:j], out), fixed=batch_size is not None)
+
+    def call(i: int, j: int) -> Array:
+        of_each = isinstance(out, np.ndarray | Tensor) and out.ndim == 3  # points of each sample
+        return surrogate.predict(a[i:j], out[i:j] if of_each else out)  # type: ignore[index]
+
+    calls = over(len(a), size, call, fixed=batch_size is not None)
     parts = [part for _, part in calls]
     if isinstance(a, np.ndarray):
         return np.concatenate(parts)

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,6 +27,8 @@ CGROUP = Path("/sys/fs/cgroup")
 def sample_bytes(surrogate: Surrogate, nodes: Sequence[int], out: Where = None) -> int:
     """The memory that a sample on so many nodes takes at its most, beside the weights: that of one on the trained
     lattice, measured, by the ratio of the nodes of the larger of input and output."""
+    if isinstance(out, np.ndarray | torch.Tensor) and out.ndim < 2:
+        raise InputError(f"got points of shape {tuple(out.shape)}; wanted (N, d), a row of coordinates each")
     window = surrogate.window
     weight = surrogate.normalize_in.mean
     with _Peak() as tracked:

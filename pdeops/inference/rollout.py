@@ -61,7 +61,8 @@ def rollout_file(
     if window.segment is not None:
         if every != 1:
             raise InputError(f"every={every}: a driven system's states are kept on all nodes of t; leave it out")
-        assert isinstance(given, FileInputs)
+        if not isinstance(given, FileInputs):
+            raise InputError("a driven system takes a data file, which has its controls and the states they begin from")
         return _driven(surrogate, given, out, steps, batch_size or LARGEST, overwrite, name)
     if not window.evolves:
         raise InputError("this surrogate maps fields to fields; there is no time to roll out: use predict")

@@ -7,6 +7,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -77,6 +78,9 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
         if self.secret is None:
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if origin and urlsplit(origin).hostname not in {name.strip("[]") for name in OWN}:
+                raise Refusal(403, "wrong_origin", "without a token, no page of another site is answered")
             host = headers.get(b"host", b"").decode("latin-1")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name not in OWN:

@@ -27,6 +27,8 @@ def check_coverage(coverage: float) -> None:
 def rank(n: int, coverage: float) -> int:
     """k = ceil((n + 1) coverage). Raises InputError if n scores are too few, k > n, or coverage is no probability."""
     check_coverage(coverage)
+    if n < 0:
+        raise InputError(f"{n} calibration samples: wanted a number of them")
     k = ceil((n + 1) * coverage - ROUNDING)
     if k > n:
         least = ceil(coverage / (1 - coverage) - ROUNDING)

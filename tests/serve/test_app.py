@@ -446,6 +446,10 @@ def test_only_its_own_machine_without_a_token(served):
                 error(await client.get("/v1/surrogates", headers={"host": host}), 421, "wrong_host")
             for host in ("localhost", "localhost:8000", "127.0.0.1:80", "[::1]", "[::1]:8000"):
                 assert (await client.get("/v1/surrogates", headers={"host": host})).status_code == 200
+            for origin in ("https://example.org", "null", "http://localhost.example.org"):
+                error(await client.get("/v1/surrogates", headers={"origin": origin}), 403, "wrong_origin")
+            for origin in ("http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"):
+                assert (await client.get("/v1/surrogates", headers={"origin": origin})).status_code == 200
 
     asyncio.run(main())
 
