@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, pi, prod
 from types import EllipsisType
-from typing import Literal, Self, SupportsIndex, get_args, overload
+from typing import Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from pdeops.errors import InputError
 
 Nodes = Literal["periodic", "cell", "uniform", "left", "right", "chebyshev"]
+Place = TypeVar("Place", float, Tensor)
 Boundary = Literal["periodic", "dirichlet", "neumann", "free"]
 
 
@@ -76,6 +77,12 @@ class Axis:
     def points(self) -> Tensor:
         """Coordinates of the nodes, (n,), float64."""
         j = torch.arange(self.n, dtype=torch.float64)
+        if self.nodes == "chebyshev":
+            return self.start + self.length * ((1 - torch.cos(pi * j / (self.n - 1))) / 2)
+        return self.node(j)
+
+    def node(self, j: Place) -> Place:
+        """The coordinate of node j, a number or several, of nodes at equal distances."""
         match self.nodes:
             case "periodic" | "left":
                 unit = j / self.n
@@ -86,7 +93,7 @@ class Axis:
             case "uniform":
                 unit = j / (self.n - 1)
             case "chebyshev":
-                unit = (1 - torch.cos(pi * j / (self.n - 1))) / 2
+                raise InputError(f"axis {self.name!r}: chebyshev nodes are at no equal distances; take points()")
         return self.start + self.length * unit
 
     def weights(self) -> Tensor:

@@ -165,8 +165,8 @@ class Window:
     @property
     def time_step(self) -> float:
         """Time between two frames of the window."""
-        points = self.bound[0].points()
-        return self.stride * float(points[1] - points[0])
+        axis = self.bound[0]
+        return self.stride * (axis.node(1) - axis.node(0))
 
     def starts(self, n: int) -> int:
         """How many windows, or segments, a trajectory of n frames, or nodes, holds: one from each that leaves room."""

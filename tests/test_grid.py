@@ -176,3 +176,14 @@ def test_an_axis_is_found_again_from_its_points(nodes):
 def test_points_at_unequal_distances_are_refused(points):
     with pytest.raises(InputError, match="not equally spaced and increasing"):
         equally_spaced("x", points, "uniform")
+
+
+@pytest.mark.parametrize("nodes", ["periodic", "cell", "uniform", "left", "right"])
+def test_a_node_alone_is_that_of_all(nodes):
+    axis = Axis("x", 7, 0.3, nodes, -1.7)
+    assert [axis.node(j) for j in range(7)] == axis.points().tolist()
+
+
+def test_chebyshev_nodes_are_not_told_one_by_one():
+    with pytest.raises(InputError, match="take points"):
+        Axis("x", 7, nodes="chebyshev").node(1)

@@ -84,7 +84,9 @@ def output(model: OnLattice, c: Tensor, a: Tensor, out: Grid | Tensor | None) ->
     if lattice == grid.resized(lattice.shape):  # a single frame is no grid of chebyshev nodes
         u = series.to_values(c, grid.shape)
     else:
-        u = series.at(c, *(axis.points().to(a.device) for axis in grid))
+        u = c
+        for dim, (one, axis) in enumerate(zip(series.series, grid, strict=True), -grid.ndim):
+            u = along(_values((one, axis.resized(2)), (axis.n,), c.dtype, c.device), u, dim)
     if not evolves(model.grid_in, model.grid_out):
         return u
     w = spectrally(_last(model, a).movedim(1, -1), _space(model, a), grid.space).movedim(-1, 1)
@@ -101,6 +103,13 @@ def smoothed(series: Expansion, c: Tensor) -> Tensor:
     for dim, one in enumerate(series.series, -len(series.series)):
         c = along(_eigen((one, False), (), c.dtype, c.device), c, dim)
     return c
+
+
+@constant
+def _values(what: tuple[Series, Axis], sizes: tuple[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of the functions of a series, at the n nodes of an axis."""
+    series, axis = what
+    return series.values(axis.resized(*sizes).points()).to(device, dtype)
 
 
 @constant

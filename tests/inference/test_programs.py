@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import pdeops
 from pdeops.config import from_config
 from pdeops.errors import InputError
 from pdeops.grid import Grid
@@ -17,6 +18,7 @@ from pdeops.inference.programs import export
 from pdeops.models.fno import FNO
 from pdeops.nn.normalizer import Normalizer
 from pdeops.problems.darcy import Darcy
+from pdeops.sources import zoo
 from pdeops.surrogate import Surrogate
 from pdeops.window import Window
 from tests.inference.cases import surrogate_of
@@ -77,6 +79,13 @@ def made_in_calls(program):
     """Operators by which a table would be made anew in every call, and those of FFTs."""
     names = {part for node in program.graph.nodes for part in str(node.target).split(".")}
     return {name for name in names if name in ("cos", "sin", "remainder") or "fft" in name}
+
+
+def test_windows_in_time_of_a_problem():
+    surrogate = make(history="time")
+    made = export(surrogate, "s.pt2")
+    assert made.description["axes"] == ["batch", "channel", "time", "x", "y"]
+    assert made.description["time_step"] == 0.5
 
 
 def test_many_modes_are_products_too():
@@ -191,6 +200,12 @@ def test_any_number_of_nodes(name, suffix):
     for batch, *nodes in ((1, 24, 24), (2, 19, 40)):
         a = torch.randn(batch, 3, *nodes)
         close(program(a), surrogate.predict(a))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_zoo(name):
+    assert export(pdeops.load(name), "s.pt2").difference < 1e-4
 
 
 @pytest.mark.slow

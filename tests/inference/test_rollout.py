@@ -18,6 +18,7 @@ from pdeops.inference.rollout import rollout_file
 from pdeops.models.fno import FNO
 from pdeops.nn.normalizer import Normalizer
 from pdeops.surrogate import Surrogate
+from pdeops.uncertainty.ensemble import Ensemble
 from pdeops.window import Window
 from tests.inference.test_predict import fields, moments, values
 
@@ -203,3 +204,15 @@ def test_memory_does_not_grow_with_steps():
     found = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
     few, many = map(float, found.split())
     assert many - few < 12  # MiB, of 37.5 that are written
+
+
+def test_members_of_an_ensemble_follow_their_own_frames():
+    models = [surrogate_of(n_in=2, n_out=2).model for _ in range(2)]
+    with torch.no_grad():
+        for p in models[1].parameters():
+            p.mul_(1.5)
+    frames = history()
+    ensemble, first = surrogate_of(Ensemble(models), n_in=2, n_out=2), surrogate_of(models[0], n_in=2, n_out=2)
+    rollout_file(ensemble, "in.h5", "out.npy", steps=7)
+    np.testing.assert_allclose(np.load("out.npy"), expected(ensemble, *frames, 7), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(np.load("out.npy"), expected(first, *frames, 7), atol=1e-3)
