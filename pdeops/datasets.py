@@ -24,13 +24,18 @@ from pdeops.training import data_module
 DATA = re.compile(r"pdeops\.data\.(module\.(DataModule|Generated)|engine\.[A-Z][a-z]+|published\.Converted)")
 
 
+def module_of(run: Run) -> Any:
+    """The data of a run as they were configured. Raises InputError on classes that are not pdeops' own."""
+    return data_module(_own(run))
+
+
 def file_of(run: Run) -> Path:
     """The data file that a run was trained on. Raises InputError, with the command that makes it again, if it is
     gone."""
     kept = run.environment.get("data")
     if kept and Path(kept).is_file():
         return Path(kept)
-    module = data_module(_own(run))
+    module = module_of(run)
     if isinstance(module, Generated) and module.file is None and not module.path.is_file():
         again = run.card.get("data", {}).get("command") or shlex.join(["pdeops", "generate", *run.overrides])
         raise InputError(f"the data of {run.folder} are gone: {kept or module.path}. Make them again with:\n{again}")

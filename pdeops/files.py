@@ -11,6 +11,12 @@ from pathlib import Path
 from pdeops.errors import InputError
 
 
+def check_free(path: Path, force: bool, other: str = "choose another name with -o") -> None:
+    """Raise InputError, before anything is computed, if a command's output is there and may not be replaced."""
+    if path.exists() and not force:
+        raise InputError(f"{path} is already there; replace it with --force, or {other}")
+
+
 @contextmanager
 def atomically(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """A temporary sibling of `path`, renamed to it on success and removed on failure.

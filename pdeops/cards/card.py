@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import math
 import re
 import shlex
 from pathlib import Path
@@ -17,12 +16,13 @@ from pdeops import __version__
 from pdeops.config import to_config
 from pdeops.data.file import DataFile
 from pdeops.data.schema import SPLITS
+from pdeops.datasets import module_of
 from pdeops.grid import Grid
 from pdeops.problems.base import Problem
 from pdeops.report.evaluation import Evaluation, evaluate
+from pdeops.report.numbers import finite
 from pdeops.report.runs import Run, parameters
 from pdeops.surrogate import Surrogate
-from pdeops.training import data_module
 
 LEVELS = (0.5, 0.9, 0.95, 1.0)
 FAR = 0.1  # the relative error beyond which a roll-out is called lost, as in `metrics.rollout.valid_time`
@@ -59,7 +59,7 @@ def card(run: Run, name: str, licence: str = "mit") -> dict[str, Any]:
     InputError as `evaluate` does.
     """
     surrogate = run.surrogate()
-    path = data_module(run.config).prepare()
+    path = module_of(run).prepare()
     file = DataFile(path)
     found = evaluate(surrogate, file, steps=_beyond(surrogate, file))
     environment = json.loads((run.folder / "environment.json").read_text())
@@ -112,10 +112,6 @@ def _beyond(surrogate: Surrogate, file: DataFile) -> int | None:
     return left if left > window.n_out else None
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def summary(found: Evaluation) -> dict[str, Any]:
     """Means, quantiles over samples, and how the error grows: None for what is not a number."""
     means = found.means
@@ -124,11 +120,8 @@ def summary(found: Evaluation) -> dict[str, Any]:
     errors = [name for name in ("relative_l2", "rollout/relative_l2") if name in means]
     test: dict[str, Any] = {
         "samples": len(found.samples),
-        "metrics": {name: _finite(value) for name, value in means.items()},
-        "quantiles": {
-            name: dict(zip(map(str, LEVELS), map(_finite, found.quantiles(name, LEVELS)), strict=True))
-            for name in errors
-        },
+        "metrics": means,
+        "quantiles": {name: dict(zip(map(str, LEVELS), found.quantiles(name, LEVELS), strict=True)) for name in errors},
         "seconds_per_sample": found.seconds,
         "curve": None,
     }
@@ -138,12 +131,12 @@ def summary(found: Evaluation) -> dict[str, Any]:
         good = lost[0] if lost else len(mean)
         test["curve"] = {
             "times": found.times.tolist(),
-            "mean": [_finite(value) for value in mean.tolist()],
-            "largest": [_finite(value) for value in largest.tolist()],
+            "mean": mean.tolist(),
+            "largest": largest.tolist(),
             "good_until": float(found.times[good - 1]) if good else 0.0,
             "ends_first": not lost,
         }
-    return test
+    return finite(test)
 
 
 def _ranges(file: DataFile) -> dict[str, dict[str, float]]:

@@ -18,11 +18,10 @@ def add(commands: _SubParsersAction) -> None:
 def _compare(options: Namespace) -> None:
     from pathlib import Path
 
-    from pdeops.errors import InputError
+    from pdeops.files import check_free
     from pdeops.report.comparison import entries, write_comparison
 
-    if Path(options.out).exists() and not options.force:
-        raise InputError(f"{options.out} is already there; replace it with --force, or choose another name with -o")
+    check_free(Path(options.out), options.force)
     found = tried(options)
     file = found[0][1].file
     compared = entries(found, lambda subject, i: evaluated(subject, file, options, samples=[i]).shown["median"])

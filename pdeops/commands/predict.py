@@ -39,6 +39,16 @@ def how(options: Namespace) -> dict[str, Any]:
     return {key: getattr(options, key) for key in ("device", "precision", "threads", "compile")}
 
 
+def over(options: Namespace) -> dict[str, Any]:
+    """What was said of the files, for `predict_file` and `rollout_file`."""
+    return {
+        "batch_size": options.batch_size,
+        "split": options.split,
+        "overwrite": options.force,
+        "name": options.source,
+    }
+
+
 def _predict(options: Namespace) -> None:
     import pdeops
     from pdeops.inference.execution import running
@@ -47,15 +57,5 @@ def _predict(options: Namespace) -> None:
 
     points = None if options.points is None else array(options.points).copy()
     with running(pdeops.load(options.source), **how(options)) as surrogate:
-        out = predict_file(
-            surrogate,
-            options.inputs,
-            options.out,
-            nodes=options.nodes,
-            points=points,
-            batch_size=options.batch_size,
-            split=options.split,
-            overwrite=options.force,
-            name=options.source,
-        )
+        out = predict_file(surrogate, options.inputs, options.out, nodes=options.nodes, points=points, **over(options))
     print(out)

@@ -26,11 +26,11 @@ def _report(options: Namespace) -> None:
     from pathlib import Path
 
     from pdeops.errors import InputError
+    from pdeops.files import check_free
     from pdeops.report.report import write_report
     from pdeops.report.resolutions import prepare, rows
 
-    if Path(options.out).exists() and not options.force:
-        raise InputError(f"{options.out} is already there; replace it with --force, or choose another name with -o")
+    check_free(Path(options.out), options.force)
     found = tried(options)
     if len(found) > 1:
         raise InputError(f"{len(found)} surrogates; a report is of one. Several side by side: pdeops compare")

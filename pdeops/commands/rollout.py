@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace, _SubParsersAction
 
-from pdeops.commands.predict import add_files, add_running, how
+from pdeops.commands.predict import add_files, add_running, how, over
 
 
 def add(commands: _SubParsersAction) -> None:
@@ -24,15 +24,7 @@ def _rollout(options: Namespace) -> None:
 
     with running(pdeops.load(options.source), **how(options)) as surrogate:
         rolled = rollout_file(
-            surrogate,
-            options.inputs,
-            options.out,
-            steps=options.steps,
-            every=options.every,
-            batch_size=options.batch_size,
-            split=options.split,
-            overwrite=options.force,
-            name=options.source,
+            surrogate, options.inputs, options.out, steps=options.steps, every=options.every, **over(options)
         )
     print(f"{rolled.path}: {rolled.frames} frames of each sample")
     if rolled.stopped:

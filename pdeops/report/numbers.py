@@ -57,13 +57,14 @@ def write_json(tried: Sequence[tuple[Subject, Evaluation]], path: str | Path) ->
         for subject, found in tried
     }
     with atomically(Path(path)) as temporary:
-        temporary.write_text(json.dumps(_finite(parts), indent=1))
+        temporary.write_text(json.dumps(finite(parts), indent=1))
     return Path(path)
 
 
-def _finite(node: Any) -> Any:
+def finite(node: Any) -> Any:
+    """Plain values with None for each number that is not finite, as JSON has none."""
     if isinstance(node, dict):
-        return {key: _finite(value) for key, value in node.items()}
+        return {key: finite(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_finite(value) for value in node]
+        return [finite(value) for value in node]
     return None if isinstance(node, float) and not isfinite(node) else node

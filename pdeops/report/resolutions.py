@@ -18,6 +18,7 @@ from tqdm import tqdm
 from pdeops.config import differences, to_config
 from pdeops.data.schema import split_sizes
 from pdeops.errors import InputError
+from pdeops.files import check_free
 from pdeops.grid import Grid
 from pdeops.norms import Lp, relative_error
 from pdeops.report.canvas import literal, pyplot, save
@@ -187,8 +188,7 @@ def _check_figure(path: Path, force: bool) -> None:
     """Before minutes of work, not after."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: a figure's name ends in {', '.join(SUFFIXES)}, and this one in {path.suffix!r}")
-    if path.exists() and not force:
-        raise InputError(f"{path} is already there; replace it with --force, or choose another name")
+    check_free(path, force, "choose another name")
 
 
 def draw(tables: Mapping[str, Sequence[Row]], path: Path, *, overwrite: bool = True) -> Path:

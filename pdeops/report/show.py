@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pdeops.data.file import DataFile
 from pdeops.errors import InputError
+from pdeops.files import check_free
 from pdeops.report.animation import animate as draw_animation
 from pdeops.report.page import draw_page
 from pdeops.report.selection import select
@@ -34,8 +35,7 @@ def show(
         raise InputError(f"{out}: a figure's name ends in {', '.join(SUFFIXES)}, and this one in {out.suffix!r}")
     if animate and out.suffix == ".png":
         raise InputError(f"{out}: a .png does not move; an animation's name ends in .gif or .mp4")
-    if out.exists() and not force:
-        raise InputError(f"{out} is already there; replace it with --force, or choose another name with -o")
+    check_free(out, force)
     file = DataFile(path)
     try:
         chosen = select(file, samples, field)

@@ -1,8 +1,5 @@
 """Points on a Dask cluster of this machine."""
 
-import os
-import time
-
 import pytest
 
 from pdeops.errors import InputError
@@ -14,19 +11,6 @@ pytestmark = pytest.mark.slow
 def test_all_points_run_whatever_becomes_of_some(points):
     found = {point.number: outcome.words for point, outcome in Dask(jobs=2).run(points(0, 1, 2, 3))}
     assert found == {0: "exit status 0", 1: "exit status 1", 2: "killed by SIGKILL", 3: "exit status 0"}
-
-
-def test_closing_stops_those_that_run_and_starts_no_others(points):
-    made = points(0, 9, 3)
-    running = Dask(jobs=1).run(made)
-    assert next(running)[0].number == 0
-    while not (made[1].folder / "asleep").exists():
-        time.sleep(0.02)
-    begin = time.monotonic()
-    running.close()
-    assert time.monotonic() - begin < 20
-    assert made[1].outcome.status == os.EX_TEMPFAIL
-    assert made[2].outcome is None
 
 
 def test_points_of_a_running_cluster(points):

@@ -1,8 +1,6 @@
 """Points on a Ray cluster of this machine."""
 
-import os
 import signal
-import time
 
 import pytest
 
@@ -20,19 +18,6 @@ def test_all_points_run_whatever_becomes_of_some(points):
     assert signal.getsignal(signal.SIGTERM) is handler
     found = {point.number: outcome.words for point, outcome in (*found.items(), *running)}
     assert found == {0: "exit status 0", 1: "exit status 1", 2: "killed by SIGKILL", 3: "exit status 0"}
-
-
-def test_closing_stops_those_that_run_and_starts_no_others(points):
-    made = points(0, 9, 3)
-    running = Ray(jobs=1).run(made)
-    assert next(running)[0].number == 0
-    while not (made[1].folder / "asleep").exists():
-        time.sleep(0.02)
-    begin = time.monotonic()
-    running.close()
-    assert time.monotonic() - begin < 30
-    assert made[1].outcome.status == os.EX_TEMPFAIL
-    assert made[2].outcome is None
 
 
 @pytest.mark.parametrize(
