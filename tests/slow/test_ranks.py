@@ -54,9 +54,7 @@ def step(name, rank, world, **options):
         if p.is_complex():
             p.data = p.data.to(torch.complex128)
     torch.manual_seed(2)
-    with (
-        torch.no_grad()
-    ):  # zero biases on zero coefficients are a kink of ReLU, where round-off takes a side
+    with torch.no_grad():  # zero biases on zero coefficients are a kink of ReLU, where round-off takes a side
         for p in model.parameters():
             p.add_(torch.randn_like(p), alpha=1e-2)
     optimizer = partial(torch.optim.SGD, lr=1e-3)
