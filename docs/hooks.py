@@ -12,7 +12,7 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("CHANGELOG.md", "experiments/**/*.md", "experiments/**/*.png")
+OUTSIDE = ("CHANGELOG.md", "experiments/**/*.md", "experiments/**/*.png", "pdeops/zoo/*/README.md")
 FIRST_SCREEN = re.compile(r"<!-- first screen -->\n(.*?)<!-- end of the first screen -->", re.S)
 LINK = re.compile(r"(\]\()([^)\s#]+)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)

@@ -15,6 +15,7 @@ FENCE = re.compile(
     re.M | re.S,
 )
 LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
+CONTINUED = re.compile(r" *\\\n *")  # a command over several lines
 COMMAND = re.compile(r"(?:\w+=\S+ |timeout \d+ )*((?:python|pdeops|make|pip install) .+)")
 
 
@@ -31,7 +32,11 @@ class Fence:
 
     @property
     def commands(self) -> list[str]:
-        return [] if self.language else [found for text in self.code.splitlines() if (found := command(text))]
+        return (
+            []
+            if self.language
+            else [found for text in CONTINUED.sub(" ", self.code).splitlines() if (found := command(text))]
+        )
 
 
 def fences(text: str) -> Iterator[Fence]:
