@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from math import prod
@@ -152,6 +153,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no checkpoint {path}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's words advise to load it all the same
+        raise InputError(
+            f"{path} is not a checkpoint of pdeops, or is damaged: it holds something else than tensors and plain "
+            "values, which is not read, as it could run code"
+        ) from error
     except Exception as error:  # of a damaged file anything may come
         raise InputError(f"{path} is not a checkpoint of pdeops, or is damaged: {first_line(error)}") from error
     if not isinstance(checkpoint, dict) or not all(

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -306,7 +307,7 @@ class Surrogate(nn.Module):
     def _frames(self, a: Tensor, steps: int) -> tuple[Tensor, Tensor | None]:
         """The next `steps` frames (B, C, steps, *space), each member's from its own, as mean and deviation."""
         self._check_evolves()
-        if not isinstance(steps, int) or steps < 1:
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
             raise InputError(f"steps={steps!r}: wanted a whole number, at least 1")
         return mean_and_deviation(member._followed(self._native(a), steps) for member in self.members)
 

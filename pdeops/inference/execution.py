@@ -42,16 +42,18 @@ def running(
     ready = copy.deepcopy(surrogate).eval().requires_grad_(False).to(where)
     if precision == "64":
         ready = ready.double()
-    model: Any = ready.model
+    models: list[Any] = [member.model for member in ready.members]  # an ensemble's, by which it rolls out
     if precision == "bf16":
-        model.forward = torch.autocast(where.type, torch.bfloat16)(model.forward)
+        for model in models:
+            model.forward = torch.autocast(where.type, torch.bfloat16)(model.forward)
     former = torch.get_num_threads()
     torch.set_num_threads(threads or former)
     try:
         if compile:
             window = ready.window
             ready.predict(torch.zeros(1, window.in_channels, *window.grid_in.shape))  # tables, constants of the graph
-            model.compile()
+            for model in models:
+                model.compile()
         yield ready
     finally:
         torch.set_num_threads(former)

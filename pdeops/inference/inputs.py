@@ -49,6 +49,8 @@ class ArrayInputs:
                 f"{', '.join(axes)}) with the channels {channels}"
             )
         self.n, self.nodes = len(values), values.shape[2:]
+        if not self.n:
+            raise InputError(f"{path} has no samples: it is of shape {values.shape}")
         self.codes = np.full(self.n, SPLITS.index("test"), dtype=np.int8)
 
     def read(self, first: int, last: int) -> Tensor:

@@ -25,7 +25,7 @@ def fetch(place: str) -> Path:
     looked up, and told by its version on standard error. Raises InputError if there is no such artifact, or W&B is out
     of reach.
     """
-    entity, project, name, version = _parsed(place)
+    entity, project, name, version = parsed(place)
     kept = _cache() / entity / project / name
     if version is not None and re.fullmatch(r"v\d+", version) and (kept / version).is_dir():
         return kept / version
@@ -60,7 +60,7 @@ def _download(artifact: Any, folder: Path) -> None:
 def push(folder: Path, place: str) -> str:
     """Log a surrogate's folder with its card as a new version of `entity/project/name`; the source that loads this very
     version. Raises InputError without a login or a connection."""
-    entity, project, name, alias = _parsed(place)
+    entity, project, name, alias = parsed(place)
     import wandb
 
     with _reported(place), wandb.init(entity=entity, project=project, job_type="pdeops push") as run:
@@ -71,7 +71,8 @@ def push(folder: Path, place: str) -> str:
         return f"wandb:{entity}/{project}/{name}:{logged.version}"
 
 
-def _parsed(place: str) -> tuple[str, str, str, str | None]:
+def parsed(place: str) -> tuple[str, str, str, str | None]:
+    """Entity, project, name and version or alias. Raises InputError if a place is none."""
     match = PLACE.fullmatch(place)
     if match is None:
         raise InputError(f"wandb:{place}: wanted wandb:entity/project/name or wandb:entity/project/name:version")

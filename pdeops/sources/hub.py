@@ -27,7 +27,7 @@ def fetch(place: str) -> Path:
     reach, what the cache last had of it is taken, and told. Raises InputError if there is no such
     repository or revision, or none within reach, and without huggingface_hub.
     """
-    repo, revision = _parsed(place)
+    repo, revision = parsed(place)
     hub = package("huggingface_hub", "hub", f"hub:{place}")
     if revision is not None and COMMIT.fullmatch(revision):
         return _cached(hub, repo, revision) or _downloaded(hub, repo, revision)
@@ -63,7 +63,7 @@ def _downloaded(hub: Any, repo: str, revision: str | None) -> Path:
 def push(folder: Path, place: str) -> str:
     """Upload a surrogate's folder with its card to `owner/name`, made if it is not there; the source that loads this
     very commit. Raises InputError without a login, or without leave to write."""
-    repo, revision = _parsed(place)
+    repo, revision = parsed(place)
     hub = package("huggingface_hub", "hub", f"hub:{place}")
     with _reported(place):
         api = hub.HfApi()
@@ -74,7 +74,8 @@ def push(folder: Path, place: str) -> str:
     return f"hub:{repo}@{done.oid}"
 
 
-def _parsed(place: str) -> tuple[str, str | None]:
+def parsed(place: str) -> tuple[str, str | None]:
+    """Repository and revision. Raises InputError if a place is none."""
     match = PLACE.fullmatch(place)
     if match is None:
         raise InputError(f"hub:{place}: wanted hub:owner/name or hub:owner/name@revision")

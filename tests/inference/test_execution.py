@@ -4,9 +4,15 @@ import pytest
 import torch
 
 from pdeops.errors import InputError
+from pdeops.grid import Axis, Grid
 from pdeops.inference import execution
 from pdeops.inference.execution import running
-from tests.inference.cases import error, inputs_of, surrogate_of
+from pdeops.models.fno import FNO
+from pdeops.nn.normalizer import Normalizer
+from pdeops.surrogate import Surrogate
+from pdeops.uncertainty.ensemble import Ensemble
+from pdeops.window import Window
+from tests.inference.cases import GRID, error, inputs_of, surrogate_of
 from tests.test_surrogate import make
 
 
@@ -31,6 +37,22 @@ def test_half_precision_is_of_the_model_alone(name):
     assert half.dtype == coarse.dtype == torch.float32
     assert 1e-4 < error(half - 1000, full - 1000) < 0.02
     assert error(coarse - 1000, surrogate.predict(a[..., ::2, ::2]) - 1000) < 0.03
+
+
+def ensemble():
+    """Of two members that roll out."""
+    window = Window().on(Grid([Axis("time", 9, nodes="left"), *GRID]), ["u"], ())
+    models = [FNO(1, 1, window.grid_in, window.grid_out, width=16, modes=6) for _ in range(2)]
+    one = Normalizer.identity(1)
+    return Surrogate(Ensemble(models), window, one, one).eval().requires_grad_(False)
+
+
+def test_half_precision_is_of_all_members():
+    whole, a = ensemble(), torch.randn(3, 1, 16, 16)
+    with running(whole, precision="bf16") as ready:
+        assert 1e-4 < error(ready.predict(a), whole.predict(a)) < 0.02
+        assert 1e-4 < error(ready.rollout(a, 3), whole.rollout(a, 3)) < 0.05
+        assert 1e-4 < error(ready.predict(a, return_uncertainty=True)[0], whole.predict(a)) < 0.02
 
 
 def test_double_precision():
@@ -76,3 +98,11 @@ def test_compiled(name):
         for batch in (1, 3, 2, 5):
             a = inputs_of(surrogate, batch)
             assert error(ready.predict(a), surrogate.predict(a)) < 1e-5
+
+
+@pytest.mark.slow
+def test_compiled_members():
+    whole, a = ensemble(), torch.randn(3, 1, 16, 16)
+    with running(whole, compile=True) as ready:
+        assert all(member.model._compiled_call_impl is not None for member in ready.members)
+        assert error(ready.rollout(a, 3), whole.rollout(a, 3)) < 1e-5

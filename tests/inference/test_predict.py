@@ -174,6 +174,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written():
     refused("ends in .npy", surrogate, "in.h5", "out.h5", points=np.zeros((3, 2)))
     refused(r"nodes=\[1, 2, 3\]; wanted one number or 2", surrogate, "in.h5", "out.h5", nodes=[1, 2, 3])
     refused("give one of them", surrogate, "in.h5", "out.npy", nodes=[8], points=np.zeros((3, 2)))
+    np.save("in.npy", np.zeros((0, 2, 12, 12)))
+    refused("in.npy has no samples", surrogate, "in.npy", "out.npy")
     refused("batch_size=0", surrogate, "in.h5", "out.h5", batch_size=0)
     refused("split='dev'; wanted one of", surrogate, "in.h5", "out.h5", split="dev")
     Path("old.h5").write_text("mine")

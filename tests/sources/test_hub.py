@@ -93,6 +93,12 @@ def test_pushing_needs_a_login(hub, surrogate, tmp_path, monkeypatch):
         push(surrogate.save(tmp_path / "saved"), "hub:me/new")
 
 
+@pytest.mark.parametrize("place", ["me/..", "mine"])
+def test_a_place_is_refused_before_anything_is_read(place, tmp_path):
+    with pytest.raises(InputError, match=f"hub:{place}: wanted hub:owner/name"):
+        push(tmp_path / "nothing", f"hub:{place}")
+
+
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(InputError, match=r"hub:me/mine needs the package huggingface_hub: pip install 'pdeops\[hub\]'"):
