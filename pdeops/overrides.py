@@ -205,9 +205,10 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 
 def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str]) -> str | None:
     if is_group(key):
-        options = _names(key)
-        values = value if isinstance(value, list) else [value]
-        for v in values:
+        for v in value if isinstance(value, list) else [value]:
+            folder = str(v).rpartition("/")[0]  # of experiment=zoo/darcy-fno
+            below = f"{folder}/" if folder and is_group(f"{key}/{folder}") else ""
+            options = [below + name for name in _names(f"{key}/{below}".rstrip("/"))]
             if isinstance(v, str) and v not in options:
                 return f"{key}={v}: there is no such {key}. {did_you_mean(v, options)}"
         return None

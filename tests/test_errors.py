@@ -13,6 +13,9 @@ GOLDEN = [
     (["model=fnoo"], "model=fnoo: there is no such model. Did you mean 'fno'"),
     (["data=nsd2"], "data=nsd2: there is no such data. Did you mean 'ns2d'"),
     (["experiment=darcy_smal"], "Did you mean 'darcy_small'"),
+    (["experiment=zoo/darcy-fnoo"], "there is no such experiment. Did you mean 'zoo/darcy-fno'"),
+    (["experiment=zoo/darcy-fno", "modle=fno"], "unknown key 'modle' in 'modle=fno'. Did you mean 'model'?"),
+    (["model=darcy_small/fnn"], "there is no such model. Did you mean 'darcy_small/fno'"),
     (["trainer=tpu"], "there is no such trainer"),
     (["engine=process"], "engine=process: there is no such engine. Did you mean 'processes'"),
     # a group or a key
