@@ -26,7 +26,8 @@ def main() -> None:
     for label, _, folder in (text.rpartition("=") for text in options.runs):
         (run,) = finished([Path(folder)])
         seconds, errors = (run.by_epoch(name) for name in ("train/seconds", "val/relative_l2"))
-        ax.loglog(list(accumulate(seconds[epoch] for epoch in errors)), list(errors.values()), label=label, lw=1)
+        elapsed = list(accumulate(seconds[epoch] for epoch in errors))
+        ax.loglog(elapsed, list(errors.values()), "-o", lw=1, ms=4, markevery=[-1], label=label)
         print(f"{label}: {sum(seconds.values()):.0f} s, test error {run.metrics['test/relative_l2']:.2e}")
     ax.axhline(TARGET, color="0.5", ls=":", lw=1)
     ax.set(xlabel="seconds of training", ylabel="relative L2 error, validation")
