@@ -8,6 +8,7 @@ import torch
 
 import pdeops
 from pdeops.problems.spectral_poisson import SpectralPoisson
+from tests.test_config import compose_with
 
 SMALL = ["data.n=10", "data.split=[0.2,0.2,0.6]", "data.fresh=30", "data.batch_size=8", "trainer=cpu"]
 POISSON = [
@@ -54,6 +55,13 @@ def test_outputs_are_scaled_by_the_equation(run):
     u = surrogate.predict(torch.randn(2, 1, 16, 16), problem.grid.resized((40, 30)))
     assert u.shape == (2, 1, 40, 30)
     assert u[..., [0, -1], :].abs().max() == 0
+
+
+@pytest.mark.parametrize("name", ["nsm_ns2d", "nsm_ns2d_forced"])
+def test_an_operator_under_a_force_is_told_where_it_is(name):
+    """One that commutes with translations cannot learn a force that does not."""
+    config = compose_with(f"experiment={name}")
+    assert config.model.coordinates is (config.problem.forcing is not None)
 
 
 def test_a_loss_that_needs_solutions_is_refused_before_any_data(run):
