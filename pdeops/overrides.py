@@ -206,9 +206,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 def _explain_override(key: str, value: Any, text: str, arguments: Sequence[str]) -> str | None:
     if is_group(key):
         for v in value if isinstance(value, list) else [value]:
-            folder = str(v).rpartition("/")[0]  # of experiment=zoo/darcy-fno
-            below = f"{folder}/" if folder and is_group(f"{key}/{folder}") else ""
-            options = [below + name for name in _names(f"{key}/{below}".rstrip("/"))]
+            folder, slash, _ = str(v).rpartition("/")  # of experiment=zoo/darcy-fno
+            options = [folder + slash + name for name in _names(f"{key}/{folder}")] or _names(key)
             if isinstance(v, str) and v not in options:
                 return f"{key}={v}: there is no such {key}. {did_you_mean(v, options)}"
         return None
