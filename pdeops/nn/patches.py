@@ -8,8 +8,10 @@ from math import ceil, pi, prod
 from typing import Any
 
 import torch
+from numpy.polynomial import legendre
 from torch import Tensor
 
+from pdeops.bases.differences import interpolation_matrix
 from pdeops.bases.tables import Fourier, Parts
 from pdeops.constants import constant
 from pdeops.errors import InputError
@@ -20,11 +22,17 @@ from pdeops.nn.on_grids import OnGrids, for_each_axis, nodes_wanted
 from pdeops.nn.on_points import grid_there, points_there, scaled
 from pdeops.nn.resample import INWARD, OUTWARD, onto
 
+GAUSS = tuple(tuple(x.tolist()) for x in legendre.leggauss(6))  # nodes and weights
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchFourier(Fourier):
-    """exp(2 pi i f t) on a patch, t in [0, 1]; coefficients by the patch's quadrature. shared: nodes are both ends'
-    and between, else cell centres."""
+    """exp(2 pi i f t) on a patch, t in [0, 1]; coefficients are those of the cubics through the nodes (`cubics`).
+    shared: nodes are both ends' and between, else cell centres.
+
+    Sums over the nodes would be wrong where a patch's ends differ, by the more the higher f is: of a line, at f = 3,
+    by half at eight intervals and by an eighth at sixteen.
+    """
 
     shared: bool
 
@@ -34,26 +42,28 @@ class PatchFourier(Fourier):
         return top + 1 if self.half else 2 * top + 1
 
     def analysis(self, n: int, k: int) -> Parts:
-        angle, weights = self._angles(n, k), patch_weights(n, self.shared)
-        return Parts(weights * angle.cos(), -weights * angle.sin())
+        t, integrals = cubics(n, self.shared)
+        angle = self._angles(k, t)
+        return Parts(angle.cos() @ integrals, -angle.sin() @ integrals)
 
     def synthesis(self, n: int, k: int, n_in: int, stored: int) -> Parts:
-        angle = self._angles(n, k)
+        angle = self._angles(k, patch_nodes(n, self.shared))
         scale = torch.where(self._frequencies(k) == 0, 1.0, 2.0).double().view(-1, 1) if self.half else 1.0
         return Parts((scale * angle.cos()).T, (scale * angle.sin()).T)
 
-    def _angles(self, n: int, k: int) -> Tensor:
-        return 2 * pi * torch.outer(self._frequencies(k).double(), patch_nodes(n, self.shared))
+    def _angles(self, k: int, t: Tensor) -> Tensor:
+        return 2 * pi * torch.outer(self._frequencies(k).double(), t)
 
 
 class Patches:
     """The axes of a box cut into `counts` patches each, whose functions are tensors (B, patches, *nodes, C).
 
-    On cells a patch has its own nodes, and integrals are by midpoints. On periodic and uniform axes neighbours share
-    the node between them, and integrals are by trapezoids. Both are of second order. Half-open axes (left, right) get
-    the end that is missing by linear extrapolation, and are uniform then; Chebyshev nodes are interpolated to uniform
-    ones. Where patches have no whole number of intervals, or fewer than 2 `tops` + 1, which frequencies up to `tops`
-    need to be told apart, fields are interpolated to the next lattice that has them (`lattice`).
+    On cells a patch has its own nodes; on periodic and uniform axes neighbours share the node between them. Integrals
+    are those of cubics through the nodes, of fourth order, but for means over cells, which are by midpoints, and seams
+    between cells, which are of second order. Half-open axes (left, right) get the end that is missing by linear
+    extrapolation, and are uniform then; Chebyshev nodes are interpolated to uniform ones. Where patches have no whole
+    number of intervals, or fewer than 2 `tops` + 1, which frequencies up to `tops` need to be told apart, fields are
+    interpolated to the next lattice that has them (`lattice`).
 
     patches, modes: of the model, one or one each; tops: half of `modes`, rounded down. Raises InputError on sizes out
     of range, and where the patches of the grid itself are too small for the modes.
@@ -169,12 +179,23 @@ def patch_nodes(n: int, shared: bool) -> Tensor:
     return j / (n - 1) if shared else (j + 0.5) / n
 
 
+def cubics(n: int, shared: bool) -> tuple[Tensor, Tensor]:
+    """Places t (m) in [0, 1], and the matrix (m, n), float64, that takes values v at the nodes to a vector y for which
+    sum_i g(t_i) y_i is the integral of g times the cubics through each four neighbours of v (fewer where there are
+    fewer), which at the ends of cells' patches continue.
+
+    By Gauss' rule between nodes, and between nodes and ends: to 1e-10 for g of up to half a period there.
+    """
+    nodes, weights = torch.tensor(GAUSS, dtype=torch.float64)
+    halves = 2 * (n - shared)  # of the intervals: on cells, nodes are amid them
+    t = ((torch.arange(halves).unsqueeze(1) + (nodes + 1) / 2) / halves).flatten()
+    values = interpolation_matrix(patch_nodes(n, shared), t, 4)
+    return t, (weights / (2 * halves)).repeat(halves).unsqueeze(1) * values
+
+
 def patch_weights(n: int, shared: bool) -> Tensor:
-    """(n), float64: of the trapezoidal or the midpoint rule on [0, 1]."""
-    w = torch.full((n,), 1 / (n - shared), dtype=torch.float64)
-    if shared:
-        w[[0, -1]] /= 2
-    return w
+    """(n), float64: of the means on [0, 1] of the cubics through the nodes."""
+    return cubics(n, shared)[1].sum(0)
 
 
 def _working(axis: Axis) -> Axis:

@@ -5,11 +5,12 @@ import torch
 
 from pdeops.grid import Axis, Grid
 from pdeops.nn.fourier_attention import FourierAttention, hermitian
-from pdeops.nn.patches import Patches
+from pdeops.nn.patches import Patches, cubics
 
 
 def dense(layer, v, lattice, patches):
-    """Q u, K u and V u as fields at nodes, the score by quadrature over these, the mean of the values' fields."""
+    """Q u, K u and V u as fields at nodes, the score by their mean, exact for waves (trapezoids, midpoints), the mean
+    of the values' fields. Coefficients of u are integrals of the cubics through its nodes."""
     each, heads, d = v.shape[-1] // layer.heads, layer.heads, lattice.ndim
     sizes, last = patches.sizes(lattice), d - 1
     x = patches.places(lattice, v)[0] * torch.tensor(patches.counts)  # in the first patch, [0, 1]^d
@@ -17,12 +18,21 @@ def dense(layer, v, lattice, patches):
     lines = [torch.arange(-t, t + 1) if i != last else torch.arange(t + 1) for i, t in enumerate(tops)]
     f = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1).double().flatten(0, -2)
     waves = torch.exp(2j * torch.pi * torch.einsum("nd,fd->nf", x.flatten(0, -2).double(), f)).to(torch.complex128)
-    w = patches.weights(lattice, v.double())
-    w = torch.full((x[..., 0].numel(),), 1 / x[..., 0].numel(), dtype=torch.float64) if w is None else w
+    w = torch.ones((), dtype=torch.float64)
+    for axis, size in zip(lattice, sizes, strict=True):
+        line = torch.ones(size, dtype=torch.float64)
+        if axis.nodes != "cell":
+            line[[0, -1]] = 0.5
+        w = w.unsqueeze(-1) * line / line.sum()
+    w = w.flatten()
     twice = torch.where(f[:, -1] > 0, 2.0, 1.0).double()
     r = torch.complex(*layer.weight.double().unbind(-2)).flatten(0, d - 1).flatten(2)
-    u = layer.norm(v).flatten(2, -2).double()
-    z = torch.einsum("n,nf,bpnc->bpfc", w.to(waves.dtype), waves.conj(), u.to(waves.dtype))
+    z = layer.norm(v).to(torch.complex128)
+    for i, (axis, size) in enumerate(zip(lattice, sizes, strict=True)):
+        t, integrals = cubics(size, axis.nodes != "cell")
+        analysis = torch.exp(-2j * torch.pi * torch.outer(lines[i], t)) @ integrals.to(z)
+        z = torch.tensordot(analysis, z, ([1], [2 + i])).movedim(0, 2 + i)
+    z = z.flatten(2, -2)
     y = torch.einsum("f,nf,fcy,bpfc->bpny", twice.to(waves.dtype), waves, r, z).real
     q, k, values = y.unflatten(-1, (3, heads, each)).unbind(3)
     score = torch.einsum("bpnhd,bqnhd,n->bhpq", q, k, w) / each**0.5
