@@ -43,6 +43,8 @@ SPACE_TIME = ("loss=l2", "data.window.history=time", *SAMPLES)
 DATA = {
     # log-normal Darcy flow on 64 x 64 cells
     "darcy": ("experiment=darcy_lognormal", "problem.n=64", "problem.resolution=null", "problem.nodes=cell"),
+    # the same of two phases
+    "darcy_two_phase": ("experiment=darcy_two_phase", "problem.n=64", "problem.resolution=null", "problem.nodes=cell"),
     # Navier-Stokes at viscosity 1e-3 on a 64 x 64 torus, one step of one time unit, 1280 pairs
     "ns2d": (
         *("data=ns2d", "problem.initial.amplitude=6.0861", "problem.horizon=20", "problem.frames=20"),
@@ -60,7 +62,7 @@ DATA = {
     "pendulum": ("data=pendulum", *FUNCTIONS),
     "controlled_ode": ("data=controlled_ode", *FUNCTIONS),
     "lorenz63": ("data=lorenz63", *FUNCTIONS),
-    # all later frames at once
+    # all later frames at once, as functions of time and space (of an FNO: in its channels)
     "advection1d": ("data=advection1d", "data.window.n_out=40", *SPACE_TIME),
     "diffusion_reaction": ("data=diffusion_reaction", "data.window.n_out=99", *SPACE_TIME),
 }
@@ -78,6 +80,7 @@ class Model(NamedTuple):
 MODELS = {
     "fno": Model(4e-3, ("model=fno", "model.width=32", "model.modes=24")),
     "fno_small": Model(4e-3, ("model=fno", "model.width=20", "model.modes=12")),
+    "fno_frames": Model(4e-3, ("model=fno", "data.window.history=channel")),
     "vitno": Model(4e-3, ("model=vitno",)),
     "fano": Model(4e-3, ("model=fano",)),
     "latent_transformer": Model(2e-3, ("model=latent_transformer",)),

@@ -18,7 +18,7 @@ from pdeops.nn.block import Block, Norm
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mixing import Weights
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_axes, check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_growth, check_input, for_each_axis, nodes_wanted
 from pdeops.nn.spectral_conv import SpectralConv, Transform
 
 
@@ -69,6 +69,7 @@ class FNO(nn.Module):
         super().__init__()
         d = grid_in.ndim
         check_axes(type(self).__name__, grid_in, grid_out)
+        check_growth(type(self).__name__, grid_in, grid_out)
         if min(width, depth) < 1:
             raise InputError(f"model.width={width}, model.depth={depth}: both must be at least 1")
         hidden = {"lifting_ratio": round(lifting_ratio * width), "projection_ratio": round(projection_ratio * width)}

@@ -13,7 +13,7 @@ from pdeops.grid import Grid
 from pdeops.nn import unet
 from pdeops.nn.coordinates import coordinates
 from pdeops.nn.mlp import MLP
-from pdeops.nn.on_grids import check_axes, check_input, check_sizes, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_growth, check_input, check_sizes, nodes_wanted
 from pdeops.nn.pointwise import Pointwise
 from pdeops.nn.resample import INWARD, OUTWARD, THROUGH, resampled, told
 from pdeops.nn.unet import Norm
@@ -53,6 +53,7 @@ class UNet(nn.Module):
         super().__init__()
         d = grid_in.ndim
         check_axes(type(self).__name__, grid_in, grid_out)
+        check_growth(type(self).__name__, grid_in, grid_out)
         check_sizes(width=width, projection=projection)
         unet.check_levels(levels, grid_in.shape)
         if resolution not in get_args(Resolution):

@@ -37,6 +37,16 @@ def check_axes(name: str, grid_in: Grid, grid_out: Grid) -> None:
         raise InputError(f"{name} works on 1 to 3 axes; this grid has {grid_in.ndim}: {grid_in.names}")
 
 
+def check_growth(name: str, grid_in: Grid, grid_out: Grid) -> None:
+    """Raise InputError where one node of an axis, interpolated, would become several that are the same."""
+    for here, there in zip(grid_in, grid_out, strict=True):
+        if here.n == 1 < there.n:
+            raise InputError(
+                f"{name} interpolates its axes, and of 1 node of {here.name!r} all {there.n} would be the same: take "
+                "data.window.history=channel, data.window.n_in=2 or more, or a model of space and time (model=sfno)"
+            )
+
+
 def check_input(model: OnGrids, a: Tensor, nodes: Sequence[int] | None = None) -> None:
     """Raise InputError unless a has the channels and as many axes as the model's inputs, and the nodes they need.
 

@@ -7,7 +7,7 @@ import torch
 
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid
-from pdeops.nn.on_grids import check_axes, check_input, for_each_axis, nodes_wanted
+from pdeops.nn.on_grids import check_axes, check_growth, check_input, for_each_axis, nodes_wanted
 
 OWN = Grid((Axis("x", 16), Axis("y", 20, nodes="cell")))
 MODEL = SimpleNamespace(in_channels=2, grid_in=OWN, grid_out=OWN.resized((32, 20)))
@@ -45,6 +45,14 @@ def test_an_input_has_the_models_channels_and_axes():
     for wrong in ((3, 1, 5, 6), (2, 5, 6), (3, 2, 5, 6, 7)):
         with pytest.raises(InputError, match=r"got an input of shape \(.*\); wanted \(batch, 2 channels, x, y\)"):
             check_input(MODEL, torch.zeros(wrong))
+
+
+def test_one_frame_does_not_become_several_equal_ones():
+    one, two = OWN.resized((1, 20)), OWN.resized((2, 20))
+    check_growth("FNO", one, one)
+    check_growth("FNO", two, OWN)
+    with pytest.raises(InputError, match=r"of 1 node of 'x' all 16 would be the same: take data.window.hist"):
+        check_growth("FNO", one, OWN)
 
 
 def test_a_model_keeps_one_to_three_axes():

@@ -42,7 +42,7 @@ def made():
     arrays.problem = None
     return [
         Served("flow", surrogate(ns2d, Window(n_in=2))),
-        Served("burgers", surrogate(burgers, Window(n_in=1, n_out=4, history="time"))),
+        Served("burgers", surrogate(burgers, Window(n_in=2, n_out=4, history="time"))),
         Served("poisson", surrogate(poisson, inputs=("source",)), {"units": {"u": "m"}, "licence": "MIT"}),
         Served("arrays", arrays),
     ]
