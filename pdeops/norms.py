@@ -135,7 +135,7 @@ class Sobolev:
         self, grid: Grid, s: float, alpha: float = 1.0, *, cutoff: int | None = None, as_periodic: bool = False
     ) -> None:
         if not alpha >= 0:
-            raise InputError(f"alpha={alpha}: wanted alpha > 0, or 0 where walls hold the field")
+            raise InputError(f"loss.alpha={alpha}: wanted alpha > 0, or 0 where walls hold the field")
         if cutoff is not None and cutoff < 1:
             raise InputError(f"cutoff={cutoff}: wanted a harmonic, at least 1, or null")
         self.grid, self.s, self.alpha = grid, s, alpha

@@ -8,9 +8,11 @@ Seconds are of the training steps alone (`train/seconds` of the runs' logs, logg
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import accumulate
 from pathlib import Path
 
+from pdeops.app import reported
 from pdeops.report.canvas import pyplot, save
 from pdeops.report.runs import finished
 
@@ -37,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(reported(main))

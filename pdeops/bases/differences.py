@@ -48,14 +48,15 @@ def interpolation_matrix(points: Tensor, targets: Tensor, order: int = 8) -> Ten
     Source: Berrut and Trefethen, Barycentric Lagrange interpolation, SIAM Review 46 (2004), equation 2.1.
     """
     around, values = interpolation_weights(points, targets, order)
-    return values.new_zeros(len(targets), len(points)).scatter(1, around, values)
+    return values.new_zeros(targets.shape[0], points.shape[0]).scatter(1, around, values)
 
 
 def interpolation_weights(points: Tensor, targets: Tensor, order: int) -> tuple[Tensor, Tensor]:
     """Which `order` nodes are around targets y (*m), and the weight of each: (*m, order), the rows' own entries of
     `interpolation_matrix`. Weights are differentiable in y."""
     points, targets = points.double(), targets.double()
-    n, width = len(points), min(order, len(points))
+    n = points.shape[0]  # not len, which a compiler's symbol would become a number for
+    width = min(order, n)
     first = (torch.searchsorted(points, targets.detach().contiguous()) - width // 2).clamp(0, n - width)
     around = first[..., None] + torch.arange(width, device=points.device)
     x = points[around]

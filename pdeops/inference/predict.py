@@ -75,7 +75,7 @@ def _grid(window: Window, nodes: Sequence[int] | None) -> Grid | None:
     space = window.grid_out.space
     each = tuple(nodes) * space.ndim if len(nodes) == 1 else tuple(nodes)
     if len(each) != space.ndim or min(each) < 1:
-        raise InputError(f"nodes={list(nodes)}; wanted one number or {space.ndim}, one for each of {space.names}")
+        raise InputError(f"nodes={list(nodes)}; wanted one number for all of {space.names} or one for each, from 1 on")
     return window.grid_out.resized_in_space(each)
 
 

@@ -7,7 +7,8 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,8 +77,9 @@ def export(
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, of its own doing
         file = Path(folder) / f"program{suffix}"
-        _WRITERS[suffix](program, file, description)
-        difference = _verified(whole, _LOADERS[suffix](file), shape, any_nodes)
+        with _exportable(whole, any_nodes):
+            _WRITERS[suffix](program, file, description)
+            difference = _verified(whole, _LOADERS[suffix](file), shape, any_nodes)
         with atomically(path, overwrite=overwrite) as temporary:
             shutil.copyfile(file, temporary)
     return Exported(path, difference, description)
@@ -109,14 +111,20 @@ def _traced(whole: Surrogate, shape: Sequence[int], any_nodes: bool) -> Exported
         dynamic |= dict.fromkeys(range(a.ndim - whole.window.grid_in.space.ndim, a.ndim), Dim.DYNAMIC)
     with torch.no_grad():
         whole(a)  # tables
-        try:
+        with _exportable(whole, any_nodes):
             return torch.export.export(whole, (a,), dynamic_shapes=(dynamic,))
-        except Exception as error:  # of many kinds, from tracing a model's own code
-            if isinstance(error, InputError):
-                raise
-            what, advice = ("any number of nodes", ": export it for one lattice") if any_nodes else ("any batch", "")
-            name = type(whole.model).__name__
-            raise InputError(f"{name} cannot be exported with {what}{advice}. {_reason(error)}") from error
+
+
+@contextmanager
+def _exportable(whole: Surrogate, any_nodes: bool) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # of many kinds, from tracing a model's own code, and writing what came of it
+        what, advice = ("any number of nodes", ": export it for one lattice") if any_nodes else ("any batch", "")
+        name = type(whole.model).__name__
+        raise InputError(f"{name} cannot be exported with {what}{advice}. {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import Literal
@@ -41,7 +41,8 @@ class Residual:
     initial state on. Of frames in channels, and of a balance in finite volumes, it is that on the window's own nodes.
     mild: of an evolution, the mild residual instead (`MildResidual`), s=None then being 0.
     relative: the norm over that of the residual of zero; of an evolution, of the last history frame at all times.
-    Raises InputError without a problem, and on an ansatz that the frames do not resolve or of a steady problem.
+    Raises InputError without a problem, and on an ansatz that is none, that the frames do not resolve, or that has no
+    place: of a steady problem, and beside a collocation.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Residual:
     ) -> None:
         if problem is None:
             raise InputError("loss=residual needs the PDE, and problem=null: choose a problem, or another loss")
+        if ansatz is not None:
+            _check_ansatz(ansatz, collocation)
         problem = window.posed(problem)
         self.window, self.problem = window, problem
         self.s, self.alpha, self.mild, self.relative = s, alpha, mild, relative
@@ -144,6 +147,16 @@ class Residual:
         if not self.window.evolves:
             return a, None
         return self.window.problem_inputs(a), self.window.history_frames(a)[:, :, -1]
+
+
+def _check_ansatz(ansatz: Sequence[float], collocation: Grid | None) -> None:
+    if len(ansatz) != 3 or not ansatz[0] > 0 or ansatz[1] < 1 or ansatz[1] != int(ansatz[1]):
+        raise InputError(f"loss.ansatz={list(ansatz)}: wanted [period, modes, start], a period > 0, at least one mode")
+    if collocation is not None:
+        raise InputError(
+            f"loss.ansatz={list(ansatz)} is for predictions that are a series in time, and this model's are "
+            "polynomials, whose derivatives are their own: leave it out"
+        )
 
 
 def _norm(s: float | Literal["coefficients"] | None, alpha: float) -> Callable[[Grid], Norm]:

@@ -89,7 +89,7 @@ class DeepONet(nn.Module):
         a call.
         """
         check_input(self, a)
-        wanted: list[Orders] = [tuple(alpha) for alpha in orders]
+        wanted: list[Orders] = [tuple(alpha) if isinstance(alpha, Sequence) else (alpha,) for alpha in orders]
         d = self.grid_out.ndim
         if any(len(alpha) != d or any(type(m) is not int or m < 0 for m in alpha) for alpha in wanted):
             raise InputError(

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from pdeops.errors import InputError
 from pdeops.grid import Grid
 from pdeops.nn.coefficients import (
     CoefficientNetwork,
@@ -21,6 +22,8 @@ from pdeops.nn.coefficients import (
 from pdeops.nn.on_grids import check_axes, check_sizes
 from pdeops.nn.on_lattice import finer, lattice_of, output
 
+MOST = 2**31  # weights of the maps between modes, 8 GiB
+
 
 class SNO(nn.Module):
     """Coefficients to coefficients, the activation acting on them: z_{l+1} = relu(W A z_l + b), A a dense map of all
@@ -31,7 +34,7 @@ class SNO(nn.Module):
 
     width, depth; modes: per axis, one for all or one each; A has prod(modes)^2 weights; scale: of the output.
     Source: Fanaskov and Oseledets, Doklady Mathematics 108 (2023), as coded for Du et al., ICLR 2024. Raises InputError
-    on sizes out of range, other axes, and inputs of the wrong shape.
+    on sizes out of range, more than `MOST` weights in A, other axes, and inputs of the wrong shape.
     """
 
     def __init__(
@@ -54,6 +57,12 @@ class SNO(nn.Module):
         self.grid_in, self.grid_out = grid_in, grid_out
         self.width, self.depth, self.scale, self.oversampling = width, depth, scale, oversampling
         self.modes = checked_modes(modes, grid_out)
+        if (weights := depth * prod(self.modes) ** 2) > MOST:
+            most = int((MOST / depth) ** (1 / (2 * grid_out.ndim)))
+            raise InputError(
+                f"model.modes={list(self.modes)}: maps between all modes have {weights:,} weights, "
+                f"{4 * weights / 2**30:.0f} GiB; wanted at most {most} modes per axis"
+            )
         self.lattice = lattice_of(grid_out, self.modes)
         self.series = published_series(self.lattice)
         self.nodes = Nodes(self.series)

@@ -23,10 +23,10 @@ class FourierAttention(nn.Module):
 
         s_pq = sum_f Re <(Q u_p)(f), conj (K u_q)(f)> = sum_(f_d >= 0) m_f (..), m_f = 2 where f_d > 0, else 1,
 
-    and W_O acts on them too. So it costs the same at every resolution, but for one transform there and one back. This
-    equals the mean over nodes exactly, since a patch has more nodes than 2 max |f|. What the modes do not hold of v is
-    kept by the sum with v alone. tau: one number per head, at first 0. No biases: that of keys cancels, others are
-    the perceptron's. Raises InputError where heads do not divide C.
+    and W_O acts on them too. So it costs the same at every resolution, but for one transform there and one back. Means
+    over a patch's nodes by trapezoids or midpoints are the same, since it has more than 2 max |f| intervals. What the
+    modes do not hold of v is kept by the sum with v alone. tau: one number per head, at first 0. No biases: that of
+    keys cancels, others are the perceptron's. Raises InputError where heads do not divide C.
     """
 
     def __init__(self, width: int, heads: int, bases: Sequence[PatchFourier], modes: Sequence[int]) -> None:

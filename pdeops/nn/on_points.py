@@ -40,7 +40,8 @@ def _check_places(model: OnGrids, points: Points, a: Tensor) -> None:
 
 def scaled(model: OnGrids, points: Points, like: Tensor) -> Tensor:
     """The places (B or 1, N, d), the model's domain scaled to [0, 1], on the device of `like`, in single precision at
-    least; 0 where they are masked. Raises InputError on points outside, of other dimensions or for other samples."""
+    least, along periodic axes less than 1; 0 where they are masked. Raises InputError on points outside (of axes that
+    are not periodic), of other dimensions or for other samples."""
     _check_places(model, points, like)
     x = points.x.to(torch.promote_types(points.x.dtype, torch.float32))
     box = x.new_tensor([[axis.start, axis.length] for axis in model.grid_in])
@@ -48,6 +49,7 @@ def scaled(model: OnGrids, points: Points, like: Tensor) -> Tensor:
     x = x if x.ndim == 3 else x.unsqueeze(0)
     if points.mask is not None:
         x = torch.where(points.mask.unsqueeze(-1), x, 0.0)
+    x = torch.where(x.new_tensor([axis.periodic for axis in model.grid_in], dtype=torch.bool), x - x.floor(), x)
     if not (x.is_meta or watched()) and ((x < -MARGIN) | (x > 1 + MARGIN)).any():
         domain = " x ".join(f"[{axis.start:g}, {axis.start + axis.length:g}]" for axis in model.grid_in)
         raise InputError(f"points outside the domain {domain} of this {type(model).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, pi, prod
+from math import pi, prod
 from typing import Any
 
 import torch
@@ -17,10 +17,9 @@ from pdeops.constants import constant
 from pdeops.errors import InputError
 from pdeops.grid import Axis, Grid, Nodes
 from pdeops.nn import tables
-from pdeops.nn.at_points import at_points
 from pdeops.nn.on_grids import OnGrids, for_each_axis, nodes_wanted
 from pdeops.nn.on_points import grid_there, points_there, scaled
-from pdeops.nn.resample import INWARD, OUTWARD, onto
+from pdeops.nn.resample import INWARD, OUTWARD, onto, onto_points_of_each
 
 GAUSS = tuple(tuple(x.tolist()) for x in legendre.leggauss(6))  # nodes and weights
 
@@ -59,11 +58,11 @@ class Patches:
     """The axes of a box cut into `counts` patches each, whose functions are tensors (B, patches, *nodes, C).
 
     On cells a patch has its own nodes; on periodic and uniform axes neighbours share the node between them. Integrals
-    are those of cubics through the nodes, of fourth order, but for means over cells, which are by midpoints, and seams
-    between cells, which are of second order. Half-open axes (left, right) get the end that is missing by linear
-    extrapolation, and are uniform then; Chebyshev nodes are interpolated to uniform ones. Where patches have no whole
-    number of intervals, or fewer than 2 `tops` + 1, which frequencies up to `tops` need to be told apart, fields are
-    interpolated to the next lattice that has them (`lattice`).
+    are those of cubics through the nodes, of fourth order; means over patches where all axes have cells are by
+    midpoints, and seams between cells by lines, both of second order. Half-open axes (left, right) get the end that is
+    missing by linear extrapolation, and are uniform then; Chebyshev nodes are interpolated to uniform ones. Where
+    patches have no whole number of intervals, or fewer than 2 `tops` + 1, which frequencies up to `tops` need to be
+    told apart, fields are interpolated to the next lattice that has them (`lattice`).
 
     patches, modes: of the model, one or one each; tops: half of `modes`, rounded down. Raises InputError on sizes out
     of range, and where the patches of the grid itself are too small for the modes.
@@ -89,7 +88,7 @@ class Patches:
         """The nodes that patches have: those of the grid, or the next ones that the patches divide."""
         found = []
         for axis, own, count, top in zip(grid, self.grid, self.counts, self.tops, strict=True):
-            each = max(ceil(axis.intervals / count), 2 * top + 1)
+            each = max(-(-axis.intervals // count), 2 * top + 1)  # rounded up
             found.append(own.resized(each * count + (own.nodes == "uniform")))
         return Grid(found)
 
@@ -168,7 +167,7 @@ def to_wanted(u: Tensor, lattice: Grid, model: OnGrids, a: Tensor, out: Grid | T
     if isinstance(out, Tensor):
         points = points_there(model, out, a)
         scaled(model, points, a)  # which refuses what is outside
-        return at_points(u, lattice, points.x, OUTWARD).movedim(-1, 1)
+        return onto_points_of_each(u, lattice, points.x, OUTWARD).movedim(-1, 1)
     there = grid_there(model, model.grid_out.resized(nodes_wanted(model, a.shape[2:], out)))
     return onto(u, lattice, there, OUTWARD).movedim(-1, 1)
 

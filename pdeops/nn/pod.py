@@ -32,8 +32,8 @@ def pod(fields: Tensor, grid: Grid, k: int) -> POD:
     most = min(count - 1, channels * fields[0, 0].numel())
     if k > most:
         raise InputError(
-            f"model.features={k}: {count} training outputs, whose mean is taken away, have at most {most} functions. "
-            "Lower it, or take more samples"
+            f"model.features={k}: {count} training outputs, whose mean is taken away, have at most {most} functions: "
+            + ("lower it, or take more samples" if most else "take more samples")
         )
     u = fields.double()
     mean = u.mean(0)

@@ -13,8 +13,9 @@ from pdeops.watched import watched
 
 class Remembered:
     """The last result of a function of tensors and modules. What it was made of is compared by value, so that nothing
-    that changes weights has to tell; copies begin anew. Without gradients alone, and where values are at hand. Threads
-    may share one: a result and what it was made of are kept, and read, as one.
+    that changes weights has to tell; copies begin anew. Without gradients alone, where values are at hand, and where no
+    module is in training, which may be random. Threads may share one: a result and what it was made of are kept, and
+    read, as one.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,8 @@ class Remembered:
 
     def __call__(self, function: Callable[[], Any], *made_of: Tensor | nn.Module) -> Any:
         """function(), which depends on these tensors, these modules' tensors, their types and autocast alone."""
-        if torch.is_grad_enabled() or watched():
+        training = any(part.training for part in made_of if isinstance(part, nn.Module))
+        if torch.is_grad_enabled() or watched() or training:
             return function()
         given = [x for part in made_of for x in _tensors(part)]
         if any(x.is_meta for x in given):

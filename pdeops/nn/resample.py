@@ -53,7 +53,7 @@ def onto(v: Tensor, here: Grid, there: Grid, order: int) -> Tensor:
     polynomials through the `order` nearest nodes on others (2: linear, which keeps a jump a jump, and takes values
     where nodes coincide), also beyond the last node of half-open axes."""
     for i, (axis, new) in enumerate(zip(here, there, strict=True), 1):
-        if axis != new:
+        if (axis.nodes, axis.n) != (new.nodes, new.n):  # a compiler's symbols, which whole axes do not compare
             v = _along(v, i, axis, new, new.n, order)
     return v
 
@@ -94,9 +94,14 @@ def elsewhere(v: Tensor, here: Grid, where: Grid | Tensor) -> Tensor:
     `spectrally`; between walls by one polynomial through all nodes."""
     if isinstance(where, Grid):
         return spectrally(v, here, where)
-    if where.ndim == 2:
-        return onto_points(v, here, where, max(here.shape))
-    return torch.cat([onto_points(v[[i]], here, y, max(here.shape)) for i, y in enumerate(where)])
+    return onto_points_of_each(v, here, where, max(here.shape))
+
+
+def onto_points_of_each(v: Tensor, grid: Grid, y: Tensor, order: int) -> Tensor:
+    """`onto_points` (N, d), or (B, N, d) of each sample."""
+    if y.ndim == 2:
+        return onto_points(v, grid, y, order)
+    return torch.cat([onto_points(v[[i]], grid, own, order) for i, own in enumerate(y)])
 
 
 def _at(axis: Axis, x: Tensor, order: int) -> Tensor:

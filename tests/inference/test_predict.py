@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written():
     steady_file()
     refused("ends in .h5 or .hdf5 or .npy", surrogate, "in.h5", "out.txt")
     refused("ends in .npy", surrogate, "in.h5", "out.h5", points=np.zeros((3, 2)))
-    refused(r"nodes=\[1, 2, 3\]; wanted one number or 2", surrogate, "in.h5", "out.h5", nodes=[1, 2, 3])
+    refused(r"nodes=\[1, 2, 3\]; wanted one number for all", surrogate, "in.h5", "out.h5", nodes=[1, 2, 3])
     refused("give one of them", surrogate, "in.h5", "out.npy", nodes=[8], points=np.zeros((3, 2)))
     np.save("in.npy", np.zeros((0, 2, 12, 12)))
     refused("in.npy has no samples", surrogate, "in.npy", "out.npy")

@@ -101,6 +101,8 @@ def test_many_modes_are_products_too():
 def test_refused_with_the_reason():
     with pytest.raises(InputError, match=r"NeuralOp cannot be exported with any batch\. .*batch.*constant"):
         export(surrogate_of("neuralop_fno"), "s.pt2")
+    with pytest.raises(InputError, match=r"FANO cannot be exported with any number of nodes: .*Guard failed"):
+        export(surrogate_of("fano"), "s.pt2", any_nodes=True)
     with pytest.raises(InputError, match="MgNO cannot be exported with any number of nodes: export it for one lattice"):
         export(surrogate_of("mgno"), "s.pt2", any_nodes=True)
     assert not list(Path().iterdir())

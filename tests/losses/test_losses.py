@@ -214,6 +214,11 @@ def test_an_ansatz_wants_an_evolution_and_frames_enough():
         Residual(window, problem=problem, ansatz=(2.0, 9, 0.0))
     with pytest.raises(InputError, match="spectral_poisson, which is no evolution"):
         Residual(STEADY, problem=SpectralPoisson(n=16), ansatz=(2.0, 3, 0.0))
+    for wrong in ((1.0, 2), (0.0, 3, 0.0), (1.0, 2.5, 0.0)):
+        with pytest.raises(InputError, match=r"loss.ansatz=.*: wanted \[period, modes, start\]"):
+            Residual(window, problem=problem, ansatz=wrong)
+    with pytest.raises(InputError, match="leave it out"):
+        Residual(window, problem=problem, ansatz=(2.0, 3, 0.0), collocation=window.grid_out)
 
 
 POINTS = torch.rand(3, 2)

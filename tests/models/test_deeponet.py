@@ -212,7 +212,7 @@ def test_a_residual_trains_every_weight():
 
 
 def test_the_trunk_is_evaluated_once_while_nothing_changes():
-    model, a, y = small(outputs="split_trunk"), torch.randn(3, 1, 12), torch.rand(5, 2) * 0.7 + 0.1
+    model, a, y = small(outputs="split_trunk").eval(), torch.randn(3, 1, 12), torch.rand(5, 2) * 0.7 + 0.1
     calls = []
     model.trunk_net.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
@@ -302,6 +302,7 @@ def test_exported_for_any_batch_compiled_and_without_values():
             lambda m: m.derivatives(torch.randn(2, 1, 12), None, [(1,)]),
             r"orders=\[\(1,\)\]: wanted for each derivative 2",
         ),
+        (lambda m: m.derivatives(torch.randn(2, 1, 12), None, [1]), r"orders=\[\(1,\)\]: wanted"),
         (lambda m: m.derivatives(torch.randn(2, 1, 12), None, [(-1, 0)]), "whole numbers from 0 on"),
         (lambda m: small(grid_out=RING, walls=True), "model.walls=true, but no axis has dirichlet ends"),
         (lambda m: small(features=5, outputs="split_both"), "take a multiple of 2"),

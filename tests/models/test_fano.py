@@ -80,6 +80,31 @@ def test_exported_for_any_batch_and_compiled():
     assert copy.deepcopy(model).to("meta")(a.to("meta")).shape == a.shape
 
 
+@pytest.mark.parametrize("nodes", ["uniform", "periodic", "cell"])
+def test_compiled_and_exported_for_any_nodes_that_patches_divide(nodes):
+    """Also where tables are made for a compiler's symbols."""
+    grid = grid_of(12, nodes)
+    model = small(grid)
+    fields = [torch.randn(2, 2, *grid_of(n, nodes).shape, dtype=torch.float64) for n in (12, 16, 20)]
+    compiled = torch.compile(model, backend="eager")
+    sizes = dict.fromkeys((2, 3), torch.export.Dim.DYNAMIC)
+    exported = torch.export.export(model, (fields[0],), dynamic_shapes=(sizes,)).module()
+    for a in fields:
+        torch.testing.assert_close(compiled(a), model(a))
+        torch.testing.assert_close(exported(a), model(a))
+
+
+def test_points_of_a_periodic_axis_are_those_of_the_series():
+    """Between nodes too, and a period further, as a grid's nodes are; at nodes that patches do not divide."""
+    grid = grid_of(12, "periodic").resized((25, 36))
+    model, there = small(grid_of(12, "periodic")), grid.resized((53, 77))
+    a, y = smooth(grid), there.points().flatten(0, -2)
+    u = model(a, there).flatten(2)
+    torch.testing.assert_close(model(a, y), u)
+    torch.testing.assert_close(model(a, y + 2.0), model(a, y))
+    torch.testing.assert_close(model(a, y.expand(1, -1, -1)), model(a, y))
+
+
 def test_transforms_of_functions_and_half_precision():
     model, a = small(grid_of(12, "uniform")), torch.randn(2, 2, 13, 19, dtype=torch.float64)
     check_transforms(model, a)

@@ -38,3 +38,9 @@ def test_its_formula():
 def test_too_few_modes_are_refused():
     with pytest.raises(InputError, match=r"model.modes=\[3, 9\]"):
         SNO(1, 1, GRID, GRID, modes=[3, 9])
+
+
+def test_maps_beyond_memory_are_refused():
+    box = Grid(Axis(name, 31, nodes="chebyshev") for name in "xyz")
+    with pytest.raises(InputError, match=r"have 3,550,014,724 weights, 13 GiB; wanted at most 28 modes per axis"):
+        SNO(1, 1, box, box)

@@ -32,13 +32,13 @@ def calls(model, x):
 
 
 def test_once_for_equal_inputs_and_weights():
-    model, x = Counted(), torch.randn(4, 2)
+    model, x = Counted().eval(), torch.randn(4, 2)
     assert [calls(model, x), calls(model, x), calls(model, x.clone())] == [1, 0, 0]
     assert [calls(model, x + 1), calls(model, x[:3]), calls(model, x)] == [1, 1, 1]
 
 
 def test_anew_where_weights_change():
-    model, x = Counted(), torch.randn(4, 2)
+    model, x = Counted().eval(), torch.randn(4, 2)
     assert calls(model, x) == 1
     for change in (
         lambda: model.net.weight.data.mul_(2),
@@ -59,7 +59,7 @@ def step(model, x):
 
 
 def test_never_with_gradients_or_under_a_transform():
-    model, x = Counted(), torch.randn(4, 2)
+    model, x = Counted().eval(), torch.randn(4, 2)
     model(x), model(x)
     assert model.calls == 2
     with torch.no_grad():
@@ -67,8 +67,17 @@ def test_never_with_gradients_or_under_a_transform():
     assert model.calls == 3
 
 
+def test_never_in_training():
+    """Which may be random, as dropout is."""
+    model, x = Counted().eval(), torch.randn(4, 2)
+    model.net.train()
+    assert [calls(model, x), calls(model, x)] == [1, 1]
+    model.net.eval()
+    assert [calls(model, x), calls(model, x)] == [1, 0]
+
+
 def test_autocast_has_results_of_its_own():
-    model, x = Counted(), torch.randn(4, 2)
+    model, x = Counted().eval(), torch.randn(4, 2)
     assert calls(model, x) == 1
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert model(x).dtype == torch.bfloat16
@@ -76,7 +85,7 @@ def test_autocast_has_results_of_its_own():
 
 
 def test_copies_begin_anew():
-    model, x = Counted(), torch.randn(4, 2)
+    model, x = Counted().eval(), torch.randn(4, 2)
     calls(model, x)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert [calls(other, x), calls(other, x)] == [1, 0]
