@@ -125,9 +125,10 @@ def draw(
 ) -> None:
     figure, (left, right) = pyplot().subplots(1, 2, figsize=(11, 4), layout="constrained")
     for i, (name, mark) in enumerate((("given there", "o-"), ("given on the trained lattice", "s--"))):
-        left.plot(list(rows), [float("nan") if r[i] is None else r[i] for r in rows.values()], mark, label=name)
-    left.set(ylabel="relative L2 error", ylim=(0, None))
-    left.tick_params(axis="x", rotation=40)
+        left.plot([float("nan") if r[i] is None else r[i] for r in rows.values()], mark, label=name)
+    left.set_xticks(range(len(rows)), list(rows), rotation=40, ha="right", rotation_mode="anchor")
+    largest = max(e for r in rows.values() for e in r if e is not None)
+    left.set(ylabel="relative L2 error", ylim=(0, 1.1 * largest))
     left.legend()
     one = irregular.part(slice(0, 1))
     right.plot(trained.t, trained.u[0].mT, "k", linewidth=0.8)
