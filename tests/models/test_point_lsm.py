@@ -12,14 +12,14 @@ from pdeops.nn import nonuniform
 from pdeops.points import Points
 
 
-def box(n=16, d=2):
-    return Grid(Axis(name, n, length=2.0, start=-1.0) for name in "xyz"[:d])
+def box(n=16, d=2, nodes="periodic"):
+    return Grid(Axis(name, n, length=2.0, start=-1.0, nodes=nodes) for name in "xyz"[:d])
 
 
-def small(d=2, **options):
+def small(d=2, nodes="periodic", **options):
     torch.manual_seed(0)
     sizes = {"width": 8, "latent": 16, "modes": 6, "levels": 3, "projection": 16}
-    return PointLSM(2, 1, box(d=d), box(d=d), **(sizes | options))
+    return PointLSM(2, 1, box(d=d, nodes=nodes), box(d=d, nodes=nodes), **(sizes | options))
 
 
 def cloud(batch, n, d=2):
@@ -130,7 +130,7 @@ def test_the_number_of_points_at_a_time_changes_nothing(monkeypatch):
         (lambda m: m.at(torch.randn(2, 2, 5), cloud(2, 5)), "places are a Tensor; wanted Points"),
         (lambda m: m.at(torch.randn(2, 2, 5).numpy(), Points(cloud(2, 5))), "wanted a tensor"),
         (
-            lambda m: m.at(torch.randn(2, 2, 5), Points(3 * torch.ones(2, 5, 2))),
+            lambda m: small(nodes="cell").at(torch.randn(2, 2, 5), Points(3 * torch.ones(2, 5, 2))),
             r"outside the domain \[-1, 1\] x \[-1, 1\]",
         ),
         (lambda m: m(torch.randn(2, 2, 5, 5), out=(5, 5)), "wanted a Grid"),
@@ -139,6 +139,11 @@ def test_the_number_of_points_at_a_time_changes_nothing(monkeypatch):
 def test_what_does_not_fit_is_refused(call, said):
     with pytest.raises(InputError, match=said):
         call(small())
+
+
+def test_places_a_period_away_are_the_same():
+    model, a, x = small().double(), torch.randn(2, 2, 9, dtype=torch.float64), cloud(2, 9).double()
+    torch.testing.assert_close(model.at(a, Points(x + 2), Points(x - 4)), model.at(a, Points(x), Points(x)))
 
 
 @pytest.mark.parametrize("autocast", [True, False])
