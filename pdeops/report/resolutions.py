@@ -210,5 +210,5 @@ def error_figure(plt: Any, tables: Mapping[str, Sequence[Row]]) -> Any:
         ax.minorticks_off()
         ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
         ax.grid(alpha=0.3)
-        ax.legend()
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False)  # below: curves fill it
     return figure
